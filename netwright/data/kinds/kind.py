@@ -1,0 +1,135 @@
+"""What every kind of column can do: be recognised, fitted on training rows, become tensors and come back."""
+
+# N = rows, F = columns of the block, B = rows of a batch
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from netwright.base.errors import RecipeError
+from netwright.base.schema import JSON, Choice, Column, Field
+
+if TYPE_CHECKING:
+    import polars as pl
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Packed:
+    """A resident block: (N, ...) values, or flat values with (N + 1,) offsets where rows are ragged."""
+
+    values: Tensor
+    offsets: Tensor | None = None
+
+
+class AbstractKind(ABC):
+    """One kind of column. A fitted kind holds a block of columns at once, so that one row stays cheap.
+
+    Attributes:
+        name: The word for it in `--kind COL=KIND`.
+        coming: For a kind that is recognised but not read yet: the sentence that says so.
+    """
+
+    name: ClassVar[str]
+    coming: ClassVar[str] = ""
+
+    @classmethod
+    @abstractmethod
+    def recognise(cls, sample: pl.Series) -> Choice | None:
+        """Whether training cells look like this kind: the kind's name and the reason, or None."""
+
+    @classmethod
+    def unreadable(cls, cells: pl.Series) -> npt.NDArray[np.bool_]:
+        """(N,) True for each cell that is there but cannot be read as this kind."""
+        return np.zeros(len(cells), dtype=np.bool_)
+
+    @classmethod
+    def derive(cls, block: pl.DataFrame, examples: int, minutes: float) -> Mapping[str, Choice]:
+        """Settings this kind chooses for a column from training cells and the minutes."""
+        return {}
+
+    @classmethod
+    @abstractmethod
+    def fit(cls, block: pl.DataFrame, columns: Sequence[Column]) -> Self:
+        """Fits on training rows.
+
+        Args:
+            block: Training cells of the columns, in their order.
+            columns: What was decided about them; `settings` has what was derived or set by hand.
+        """
+
+    @abstractmethod
+    def field(self) -> Field:
+        """The block as a network sees it."""
+
+    @abstractmethod
+    def encode(self, block: pl.DataFrame) -> Packed:
+        """Cells to tensors; the same for training, predict and evaluate."""
+
+    def notes(self, block: pl.DataFrame) -> list[str]:
+        """For each row what a prediction should say about these cells, "" for nothing."""
+        return [""] * block.height
+
+    def mismatch(self, block: pl.DataFrame) -> str | None:
+        """The sentence why new cells are of another type than the training cells, or None."""
+        return None
+
+    def augment(self, x: Tensor, draws_B: npt.NDArray[np.uint64], settings: Mapping[str, JSON]) -> Tensor:
+        """A training batch made harder; randomness comes from one 64-bit draw a row only."""
+        return x
+
+    @abstractmethod
+    def state(self) -> tuple[JSON, Mapping[str, Tensor]]:
+        """All that was fitted, as JSON and tensors: enough for `restore`."""
+
+    @classmethod
+    @abstractmethod
+    def restore(cls, facts: Any, tensors: Mapping[str, Tensor]) -> Self:
+        """The fitted kind again.
+
+        Raises:
+            BundleError: If the facts are not what `state` writes.
+        """
+
+
+class AbstractComing(AbstractKind):
+    """A kind that is recognised and named, but that this version cannot read yet."""
+
+    @classmethod
+    def fit(cls, block: pl.DataFrame, columns: Sequence[Column]) -> Self:
+        """Refuses.
+
+        Raises:
+            RecipeError: Always, with the sentence that says what is coming.
+        """
+        raise cls.refusal(*(column.name for column in columns))
+
+    @classmethod
+    def refusal(cls, *names: str) -> RecipeError:
+        """The error for columns that were asked to be this kind."""
+        quoted = ", ".join(f"'{name}'" for name in names)
+        hint = f"leave out --kind, or leave the column out with --drop {','.join(names)}."
+        return RecipeError(f"column {quoted} cannot be read as {cls.name}: {cls.coming}.", hint=hint)
+
+    def field(self) -> Field:
+        """Refuses, as `fit` does."""
+        raise self.refusal()
+
+    def encode(self, block: pl.DataFrame) -> Packed:
+        """Refuses, as `fit` does."""
+        raise self.refusal(*block.columns)
+
+    def state(self) -> tuple[JSON, Mapping[str, Tensor]]:
+        """Refuses, as `fit` does."""
+        raise self.refusal()
+
+    @classmethod
+    def restore(cls, facts: Any, tensors: Mapping[str, Tensor]) -> Self:
+        """Refuses, as `fit` does."""
+        raise cls.refusal()

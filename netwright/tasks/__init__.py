@@ -1,0 +1,14 @@
+"""What is asked of the data: each task owns its head, loss, metrics and answers in the user's own words."""
+
+from netwright.base.registry import Registry
+
+TASKS = Registry(
+    "task",
+    {
+        "classify": "netwright.tasks.classify:Classify",
+        "regress": "netwright.tasks.regress:Regress",
+        "tag": "netwright.tasks.tag:Tag",
+    },
+)
+COMING = ("forecast", "generate", "translate", "transcribe", "recommend")
+"""Tasks that are known by name and arrive in a later version."""
