@@ -1,0 +1,159 @@
+"""Optimizers: fused AdamW, and Muon for the matrices where it pays."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from netwright.learning.trainee import Settings
+
+NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
+NEWTON_SCHULZ_STEPS = 4
+
+
+class Muon(torch.optim.Optimizer):
+    """Momentum whose matrix is made nearly orthogonal before it is applied.
+
+    Newton-Schulz runs in float32: bfloat16 is slower on most CPUs. Filters are flattened to
+    matrices; equal shapes go through one batched product.
+
+    Reference: Jordan et al. 2024, https://kellerjordan.github.io/posts/muon/.
+    """
+
+    def __init__(
+        self, params: Iterable[Tensor], *, lr: float, momentum: float = 0.95, weight_decay: float = 0.0
+    ) -> None:
+        super().__init__(
+            list(params), {"lr": lr, "momentum": momentum, "weight_decay": weight_decay}
+        )
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> None:  # type: ignore[override]
+        """One update of every matrix that has a gradient."""
+        for group in self.param_groups:
+            by_shape: dict[tuple[int, ...], list[Tensor]] = {}
+            for param in group["params"]:
+                if param.grad is not None:
+                    by_shape.setdefault(tuple(param.shape), []).append(param)
+            for params in by_shape.values():
+                self._update(params, group)
+
+    def _update(self, params: list[Tensor], group: dict[str, Any]) -> None:
+        directions = []
+        for param in params:
+            state = self.state[param]
+            if "momentum" not in state:
+                state["momentum"] = torch.zeros_like(param)
+            momentum = state["momentum"]
+            momentum.lerp_(param.grad, 1 - group["momentum"])
+            directions.append(param.grad.lerp(momentum, group["momentum"]).flatten(1))
+        whole = orthogonal(torch.stack(directions))
+        scale = max(1.0, whole.shape[1] / whole.shape[2]) ** 0.5
+        for param, direction in zip(params, whole, strict=True):
+            param.mul_(1 - group["lr"] * group["weight_decay"])
+            param.add_(direction.view_as(param), alpha=-group["lr"] * scale)
+
+
+def orthogonal(x_NRC: Tensor, steps: int = NEWTON_SCHULZ_STEPS) -> Tensor:
+    """Each matrix with its singular values brought near 1; (N, R, C) float."""
+    a, b, c = NEWTON_SCHULZ
+    tall = x_NRC.shape[1] > x_NRC.shape[2]
+    x = x_NRC.transpose(1, 2) if tall else x_NRC
+    x = x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)
+    for _ in range(steps):
+        gram = x @ x.transpose(1, 2)
+        x = a * x + (b * gram + c * gram @ gram) @ x
+    return x.transpose(1, 2) if tall else x
+
+
+class Optimizers:
+    """The optimizers of one network as one: rates, state and step."""
+
+    def __init__(self, module: nn.Module, settings: Settings) -> None:
+        matrices, rest = _groups(module, settings.optimizer == "muon")
+        self.each: list[torch.optim.Optimizer] = []
+        if matrices:
+            self.each.append(
+                Muon(matrices, lr=settings.muon_lr, weight_decay=settings.weight_decay)
+            )
+        decayed = [param for param in rest if _decays(param)]
+        free = [param for param in rest if not _decays(param)]
+        groups = [
+            {"params": decayed, "weight_decay": settings.weight_decay},
+            {"params": free, "weight_decay": 0.0},
+        ]
+        groups = [group for group in groups if group["params"]]
+        if groups:
+            betas = (settings.beta1, settings.beta2)
+            fused = all(param.dtype == torch.float32 for param in rest)
+            self.each.append(
+                torch.optim.AdamW(groups, lr=settings.lr, betas=betas, eps=1e-8, fused=fused)
+            )
+        self._peaks = [[group["lr"] for group in one.param_groups] for one in self.each]
+
+    def step(self, rate: float) -> None:
+        """One update at `rate` times the peak learning rate; gradients are dropped after it."""
+        for optimizer, peaks in zip(self.each, self._peaks, strict=True):
+            for group, peak in zip(optimizer.param_groups, peaks, strict=True):
+                group["lr"] = peak * rate
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+
+    def peak(self) -> float:
+        """The learning rate of the first group at rate 1."""
+        return float(self._peaks[-1][0])
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The state as named tensors."""
+        found: dict[str, Tensor] = {}
+        for index, optimizer in enumerate(self.each):
+            for number, state in optimizer.state_dict()["state"].items():
+                for name, value in state.items():
+                    found[f"{index}/{number}/{name}"] = torch.as_tensor(value)
+        return found
+
+    def load(self, tensors: dict[str, Tensor]) -> None:
+        """Puts back what `tensors` gave."""
+        for index, optimizer in enumerate(self.each):
+            whole = optimizer.state_dict()
+            state: dict[int, dict[str, Tensor]] = {}
+            for name, value in tensors.items():
+                owner, number, key = name.split("/")
+                if int(owner) == index:
+                    state.setdefault(int(number), {})[key] = value.clone()
+            whole["state"] = state
+            optimizer.load_state_dict(whole)
+
+
+def _decays(param: Tensor) -> bool:
+    return param.ndim >= 2
+
+
+def _groups(module: nn.Module, muon: bool) -> tuple[list[Tensor], list[Tensor]]:
+    """Matrices and filters inside the network for Muon, and all the rest.
+
+    First and last layers, embeddings and anything with a side of 1 stay with AdamW: a module says
+    so by a `plain` attribute, or by being the head.
+    """
+    params = [(name, param) for name, param in module.named_parameters() if param.requires_grad]
+    if not muon:
+        return [], [param for _, param in params]
+    plain = {
+        id(param)
+        for child in module.modules()
+        if getattr(child, "plain", False)
+        for param in child.parameters()
+    }
+    inner = [
+        param
+        for name, param in params
+        if param.ndim in (2, 4)
+        and min(param.shape[0], param[0].numel()) > 1
+        and id(param) not in plain
+        and not name.startswith("head.")
+    ]
+    chosen = {id(param) for param in inner}
+    return inner, [param for _, param in params if id(param) not in chosen]

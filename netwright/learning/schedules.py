@@ -1,0 +1,26 @@
+"""The learning rate as a function of the step and the plan."""
+
+from __future__ import annotations
+
+from netwright.base.schema import Plan
+
+
+def rate(step: int, plan: Plan) -> float:
+    """Share of the peak rate at `step`: a linear rise, a plateau, a linear fall to zero.
+
+    Args:
+        step: Steps done before this one, >= 0.
+        plan: The plan in force.
+
+    Reference: Bergsma et al. 2025, https://arxiv.org/abs/2502.15938 (linear decay to zero).
+    """
+    rise = min(1.0, (step + 1) / max(1, plan.warmup))
+    fall = 1.0
+    if step >= plan.decay_from:
+        fall = (plan.steps - step) / max(1, plan.steps - plan.decay_from)
+    return max(0.0, min(rise, fall)) * plan.segment.rate
+
+
+def average_decay(step: int, decay: float) -> float:
+    """Decay of the running mean of weights at `step`, shorter while there is little to average."""
+    return min(decay, (1 + step) / (10 + step))
