@@ -1,0 +1,364 @@
+"""The loop: order, batch, loss, gradient, step; evaluate, keep the best, plan, save. Read `learn` first."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from netwright.base import seeds
+from netwright.base.errors import LearningError
+from netwright.base.schema import Event, Plan
+from netwright.learning import machine, schedules
+from netwright.learning.checkpoint import Checkpoint
+from netwright.learning.optimizers import Optimizers
+from netwright.learning.planning import PROBE_AT, Planner, Progress
+from netwright.learning.stopping import History
+from netwright.learning.trainee import Feed, Settings, Trainee
+
+LOOK_EVERY = 50
+"""Steps between looks at the loss: each look waits for the arithmetic, so it is not done every step."""
+MAX_ROLLBACKS = 3
+SAVE_COST = 30.0
+"""A checkpoint is written when it costs at most a thirtieth of the time since the last one."""
+
+
+@dataclass
+class Learner:
+    """Everything that changes while a network learns.
+
+    Attributes:
+        average: Running means of the weights: what is evaluated and kept.
+        best: Weights and buffers of the best evaluation.
+        kept: The state at the last look, for a roll-back.
+    """
+
+    trainee: Trainee
+    feed: Feed
+    settings: Settings
+    seed: int
+    plan: Plan
+    optimizers: Optimizers
+    params: list[Tensor]
+    average: list[Tensor]
+    step: int = 0
+    spent: float = 0.0
+    started: float = 0.0
+    history: History = field(default_factory=History)
+    best: dict[str, Tensor] = field(default_factory=dict)
+    kept: dict[str, Tensor] = field(default_factory=dict)
+    rollbacks: int = 0
+    epoch: int = -1
+    order: Sequence[Tensor] = ()
+    loss_sum: Tensor = field(default_factory=lambda: torch.zeros(()))
+    norm: Tensor = field(default_factory=lambda: torch.zeros(()))
+    looked: int = 0
+
+    @property
+    def module(self) -> nn.Module:
+        """The network."""
+        return self.trainee.module
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of learning so far, downtime not counted."""
+        return self.spent + time.monotonic() - self.started
+
+
+def learn(
+    trainee: Trainee,
+    feed: Feed,
+    planner: Planner,
+    plan: Plan,
+    *,
+    settings: Settings,
+    seed: int,
+    resume: Checkpoint | None = None,
+    folder: Path | None = None,
+) -> Iterator[Event]:
+    """Trains the network to the end of the plan and leaves it with its best weights.
+
+    The reader of the events writes each one down before asking for the next, so a plan is on the disk
+    before the step it names. An interrupt ends the run after the step in hand, with a checkpoint.
+
+    Args:
+        trainee: The network, its loss and its score.
+        feed: Its batches.
+        planner: Where revisions of the plan come from.
+        plan: The first plan.
+        settings: How to learn.
+        seed: The run's seed.
+        resume: Where to go on, or None to begin.
+        folder: Where checkpoints go; None writes none.
+
+    Raises:
+        LearningError: If the loss is not finite time and again, or memory or disk run out.
+    """
+    learner = _begin(trainee, feed, plan, settings, seed)
+    if resume:
+        _restore(learner, resume)
+    else:
+        yield _plan_event(learner)
+    saver = _Saver(folder)
+    trainee.module.train()
+    with machine.Interrupts() as interrupts:
+        while learner.step < learner.plan.steps and interrupts.signal is None:
+            yield from _take_step(learner, planner)
+            evaluated = _evaluation_due(learner)
+            if evaluated or learner.step % LOOK_EVERY == 0:
+                yield from _look(learner, planner)
+            probe = None
+            if evaluated:
+                probe, event = _evaluate(learner)
+                yield event
+            progress = Progress(learner.step, learner.seconds, learner.history, evaluated, probe)
+            yield from _replan(learner, planner, progress)
+            if evaluated or learner.step % LOOK_EVERY == 0:
+                learner.kept = _state(learner)
+                saver.offer(learner)
+        yield from _end(learner, saver, interrupts.signal)
+
+
+def _begin(
+    trainee: Trainee, feed: Feed, plan: Plan, settings: Settings, seed: int
+) -> Learner:
+    params = [param for param in trainee.module.parameters() if param.requires_grad]
+    learner = Learner(
+        trainee=trainee,
+        feed=feed,
+        settings=settings,
+        seed=seed,
+        plan=plan,
+        optimizers=Optimizers(trainee.module, settings),
+        params=params,
+        average=[param.detach().clone() for param in params],
+        started=time.monotonic(),
+    )
+    learner.kept = _state(learner)
+    return learner
+
+
+def _take_step(learner: Learner, planner: Planner) -> Iterator[Event]:
+    """One step; where memory runs out the batch is taken in smaller parts and the step begins anew."""
+    while True:
+        try:
+            _step(learner)
+            return
+        except (RuntimeError, MemoryError) as error:
+            whole = learner.plan.segment
+            if not machine.is_out_of_memory(error) or whole.accumulate >= whole.batch:
+                raise
+        learner.module.zero_grad(set_to_none=True)
+        learner.plan = planner.repair(learner.plan, learner.step, "memory")
+        yield _plan_event(learner)
+
+
+def _step(learner: Learner) -> None:
+    plan, step = learner.plan, learner.step
+    per_epoch = learner.feed.steps_per_epoch(plan.segment.batch)
+    epoch, position = divmod(step, per_epoch)
+    if epoch != learner.epoch:
+        learner.order = learner.feed.order(epoch, plan.segment.batch)
+        learner.epoch = epoch
+    torch.manual_seed(seeds.key(learner.seed, "step", step))
+    batch = learner.feed.take(learner.order[position], epoch, plan.augment)
+    learner.loss_sum += _backward(learner, batch)
+    if learner.settings.clip > 0:
+        norm = nn.utils.clip_grad_norm_(learner.params, learner.settings.clip)
+        learner.norm = norm.detach()
+    learner.optimizers.step(schedules.rate(step, plan))
+    decay = schedules.average_decay(step, learner.settings.ema)
+    with torch.no_grad():
+        torch._foreach_lerp_(learner.average, learner.params, 1.0 - decay)
+    learner.step += 1
+
+
+def _backward(learner: Learner, batch: Any) -> Tensor:
+    """Gradients of the weighted mean loss, part by part; the loss itself, detached."""
+    parts = learner.plan.segment.accumulate
+    examples = len(batch.example_B)
+    size = math.ceil(examples / parts)
+    weight = examples if batch.weight_B is None else batch.weight_B.sum()
+    total = torch.zeros(())
+    for start in range(0, examples, size):
+        part = batch if parts == 1 else batch.part(start, start + size)
+        loss_B = learner.trainee.loss(part)
+        loss = (loss_B if part.weight_B is None else loss_B * part.weight_B).sum() / weight
+        loss.backward()
+        total = loss.detach() if parts == 1 else total + loss.detach()
+    return total
+
+
+def _evaluation_due(learner: Learner) -> bool:
+    plan = learner.plan
+    return learner.step % plan.evaluate_every == 0 or learner.step >= plan.steps
+
+
+def _look(learner: Learner, planner: Planner) -> Iterator[Event]:
+    """Waits for the loss of the steps since the last look; rolls back if it is not finite."""
+    steps = max(1, learner.step - learner.looked)
+    loss = float(learner.loss_sum) / steps
+    learner.loss_sum = torch.zeros(())
+    learner.looked = learner.step
+    if math.isfinite(loss):
+        data = {
+            "loss": loss,
+            "lr": learner.optimizers.peak() * schedules.rate(learner.step - 1, learner.plan),
+            "gradient": float(learner.norm),
+            "of": learner.plan.steps,
+        }
+        yield Event(type="step", step=learner.step, seconds=learner.seconds, data=data)
+        return
+    yield from _roll_back(learner, planner)
+
+
+def _roll_back(learner: Learner, planner: Planner) -> Iterator[Event]:
+    learner.rollbacks += 1
+    rate = learner.optimizers.peak() * schedules.rate(learner.step - 1, learner.plan)
+    if learner.rollbacks > MAX_ROLLBACKS:
+        raise LearningError(
+            f"the loss is not finite at step {learner.step:,} (learning rate {rate:.3g}), "
+            f"after {MAX_ROLLBACKS} roll-backs.",
+            hint=f"try --set learning.lr={learner.settings.lr / 10:.2g}, and look for extreme values "
+            "in the data with netwright check.",
+        )
+    _load(learner, learner.kept)
+    learner.plan = planner.repair(learner.plan, learner.step, "rate")
+    said = f"the loss was not finite at step {learner.step:,}; back to the last good weights, half the rate"
+    yield Event(type="trouble", step=learner.step, seconds=learner.seconds, data={"what": said})
+    yield _plan_event(learner)
+
+
+def _evaluate(learner: Learner) -> tuple[Any, Event]:
+    """Scores the running means on validation rows and keeps them if they are the best so far."""
+    plan, history = learner.plan, learner.history
+    with _averaged(learner):
+        found = learner.trainee.evaluate()
+        best = history.add(learner.step, found["loss"], found["score"])
+        if best:
+            learner.rollbacks = 0
+            learner.best = {k: v.detach().clone() for k, v in learner.module.state_dict().items()}
+        probe = None
+        if not history.probed and learner.step >= PROBE_AT * plan.steps:
+            history.probed = True
+            probe = dict(learner.trainee.probe())
+    data = {**found, "best": best, "of": plan.steps}
+    return probe, Event(type="evaluate", step=learner.step, seconds=learner.seconds, data=data)
+
+
+@contextlib.contextmanager
+def _averaged(learner: Learner) -> Iterator[None]:
+    """The network with its running means for weights, in evaluation mode."""
+    own = [param.data for param in learner.params]
+    for param, mean in zip(learner.params, learner.average, strict=True):
+        param.data = mean
+    learner.module.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        for param, data in zip(learner.params, own, strict=True):
+            param.data = data
+        learner.module.train()
+
+
+def _replan(learner: Learner, planner: Planner, progress: Progress) -> Iterator[Event]:
+    while (revised := planner.next(learner.plan, progress)) is not None:
+        learner.plan = revised
+        yield _plan_event(learner)
+        progress = Progress(progress.step, progress.seconds, progress.history)
+
+
+def _plan_event(learner: Learner) -> Event:
+    data = asdict(learner.plan)
+    return Event(type="plan", step=learner.step, seconds=learner.seconds, data=data)
+
+
+def _state(learner: Learner) -> dict[str, Tensor]:
+    """A copy of all tensors that change, by name."""
+    found = {f"model/{k}": v.detach().clone() for k, v in learner.module.state_dict().items()}
+    found |= {f"average/{i}": mean.clone() for i, mean in enumerate(learner.average)}
+    found |= {f"optimizer/{k}": v.clone() for k, v in learner.optimizers.tensors().items()}
+    return found
+
+
+def _load(learner: Learner, tensors: dict[str, Tensor]) -> None:
+    def named(prefix: str) -> dict[str, Tensor]:
+        start = prefix + "/"
+        return {k.removeprefix(start): v for k, v in tensors.items() if k.startswith(start)}
+
+    learner.module.load_state_dict(named("model"))
+    for index, mean in named("average").items():
+        learner.average[int(index)].copy_(mean)
+    learner.optimizers.load(named("optimizer"))
+
+
+def _restore(learner: Learner, checkpoint: Checkpoint) -> None:
+    tensors = dict(checkpoint.tensors)
+    _load(learner, tensors)
+    start = "best/"
+    best = {k.removeprefix(start): v for k, v in tensors.items() if k.startswith(start)}
+    learner.best = best
+    learner.step = learner.looked = checkpoint.step
+    learner.plan = checkpoint.plan
+    learner.spent = checkpoint.seconds
+    learner.history = History.restore(dict(checkpoint.history))
+    learner.rollbacks = checkpoint.rollbacks
+    learner.kept = _state(learner)
+
+
+class _Saver:
+    """Writes checkpoints, as often as they are cheap."""
+
+    def __init__(self, folder: Path | None) -> None:
+        self.folder = folder
+        self._last = time.monotonic()
+        self._cost = 0.0
+
+    def offer(self, learner: Learner) -> None:
+        """Writes the state of the last look if the last checkpoint is long enough ago."""
+        if self.folder and time.monotonic() - self._last >= max(1.0, SAVE_COST * self._cost):
+            self.save(learner, learner.kept)
+
+    def save(self, learner: Learner, tensors: dict[str, Tensor]) -> None:
+        """Writes the checkpoint now."""
+        if self.folder is None:
+            return
+        began = time.monotonic()
+        whole = {**tensors, **{f"best/{name}": tensor for name, tensor in learner.best.items()}}
+        Checkpoint(
+            step=learner.step,
+            seconds=learner.seconds,
+            plan=learner.plan,
+            history=learner.history.facts(),
+            rollbacks=learner.rollbacks,
+            tensors=whole,
+        ).save(self.folder)
+        self._last = time.monotonic()
+        self._cost = self._last - began
+
+
+def _end(learner: Learner, saver: _Saver, signal: int | None) -> Iterator[Event]:
+    """The best weights into the network, and how it ended."""
+    if signal is not None:
+        saver.save(learner, _state(learner))
+    if not learner.best:
+        _, event = _evaluate(learner)
+        yield event
+    learner.module.load_state_dict(learner.best or learner.module.state_dict())
+    learner.module.eval()
+    data = {
+        "reason": "interrupted" if signal is not None else "end of the plan",
+        "signal": signal,
+        "best_step": learner.history.best_step,
+        "steps": learner.step,
+        "epochs": learner.step / learner.feed.steps_per_epoch(learner.plan.segment.batch),
+    }
+    yield Event(type="stop", step=learner.step, seconds=learner.seconds, data=data)

@@ -1,0 +1,114 @@
+"""The machine: threads, memory, determinism, and the signals that end a run."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from types import FrameType
+from typing import Any
+
+import torch
+from torch import nn
+
+MEMORY_SHARE = 0.6
+"""Share of the free memory that learning may plan with."""
+
+
+def cores() -> int:
+    """Cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return max(1, len(os.sched_getaffinity(0)))
+    return max(1, os.cpu_count() or 1)
+
+
+def free_memory() -> int:
+    """Bytes of memory that are free, or 4 GB where the system does not tell."""
+    with contextlib.suppress(OSError, ValueError, IndexError), open("/proc/meminfo") as lines:
+        for line in lines:
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    return 4_000_000_000
+
+
+@contextlib.contextmanager
+def arithmetic(threads: int) -> Iterator[None]:
+    """Deterministic arithmetic on so many threads; the caller's own settings and draws come back after."""
+    before = torch.get_num_threads()
+    deterministic = torch.are_deterministic_algorithms_enabled()
+    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
+    random_state = torch.get_rng_state()
+    torch.set_num_threads(threads or cores())
+    torch.use_deterministic_algorithms(True)
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+        torch.use_deterministic_algorithms(deterministic, warn_only=warn_only)
+        torch.set_flush_denormal(False)
+        torch.set_rng_state(random_state)
+
+
+class Interrupts:
+    """The first SIGINT or SIGTERM asks for an end after the step; a second one ends at once."""
+
+    def __init__(self) -> None:
+        self.signal: int | None = None
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> Interrupts:
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._before[number] = signal.signal(number, self._ask)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _ask(self, number: int, frame: FrameType | None) -> None:
+        if self.signal is not None:
+            raise KeyboardInterrupt
+        self.signal = number
+
+
+def part_that_fits(module: nn.Module, bytes_an_example: int, batch: int, memory: int) -> int:
+    """Examples of a batch that fit in memory at once: `batch`, or a half, a quarter… of it.
+
+    Args:
+        module: The network.
+        bytes_an_example: Activations that one example leaves for the backward pass.
+        batch: Examples a step.
+        memory: Bytes that may be used.
+    """
+    weights = sum(param.numel() * param.element_size() for param in module.parameters())
+    left = memory - 6 * weights  # weights, gradients, two moments, the mean, the best so far
+    part = batch
+    while part > 1 and part * bytes_an_example > left:
+        part = (part + 1) // 2
+    return part
+
+
+def saved_bytes(module: nn.Module, forward: Any, examples: int) -> int:
+    """Bytes of activations that one example leaves for the backward pass, measured by one forward."""
+    total = 0
+
+    def pack(tensor: torch.Tensor) -> torch.Tensor:
+        nonlocal total
+        if not isinstance(tensor, nn.Parameter):
+            total += tensor.numel() * tensor.element_size()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        forward()
+    return total // max(1, examples)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether the error says that memory ran out."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)

@@ -1,0 +1,190 @@
+"""Plans: how far to train, decided from the data, shortened by a clock, replayed without one.
+
+Everything here can only append a plan; the journal has it before the step it names.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+from netwright.base.schema import JSON, Plan, Segment
+from netwright.learning.stopping import History
+from netwright.learning.trainee import Settings
+
+COOL_DOWN = 0.15
+"""Share of the steps done over which the rate falls when learning is brought to its end early."""
+PROBE_AT = 0.4
+"""Share of the plan after which harmless augmentation is looked for."""
+
+
+@dataclass
+class Progress:
+    """What the planner may look at after a step.
+
+    Attributes:
+        step: Steps done.
+        seconds: Seconds of learning so far, evaluation included, downtime not.
+        history: Evaluations so far.
+        evaluated: Whether the step just done was followed by an evaluation.
+        probe: Switches found harmless by a probe after this step, or None if there was none.
+    """
+
+    step: int
+    seconds: float
+    history: History
+    evaluated: bool = False
+    probe: Mapping[str, JSON] | None = None
+
+
+class Planner(Protocol):
+    """Gives the first plan, and revisions of it."""
+
+    def next(self, plan: Plan, progress: Progress) -> Plan | None:
+        """The revision that holds from now on, or None."""
+
+    def repair(self, plan: Plan, step: int, kind: str) -> Plan:
+        """The revision after trouble: "rate" halves the rate, "memory" the part that is taken at once."""
+
+
+def first(settings: Settings, steps_per_epoch: int, part: int = 0) -> Plan:
+    """The plan that the data alone ask for: enough passes, and no more.
+
+    Args:
+        settings: How to learn.
+        steps_per_epoch: Steps of one pass.
+        part: Examples that fit in memory at once; 0: all of a batch.
+    """
+    steps = max(1, round(settings.epochs * steps_per_epoch))
+    accumulate = 1
+    while part and settings.batch // accumulate > part:
+        accumulate *= 2
+    segment = Segment(from_step=0, batch=settings.batch, accumulate=accumulate)
+    blank = Plan(
+        revision=0, at_step=0, steps=0, warmup=0, decay_from=0, evaluate_every=0, segment=segment
+    )
+    return stretch(blank, settings, 0, steps, f"{settings.epochs:g} passes are enough")
+
+
+def stretch(plan: Plan, settings: Settings, at_step: int, steps: int, why: str) -> Plan:
+    """The plan with its end moved to `steps`; warm-up, decay and evaluations move with it."""
+    decay_from = steps - round(settings.decay * steps)
+    return replace(
+        plan,
+        revision=plan.revision + (plan.steps > 0),
+        at_step=at_step,
+        steps=steps,
+        warmup=plan.warmup or max(1, round(settings.warmup * steps)),
+        decay_from=max(at_step, decay_from),
+        evaluate_every=max(1, steps // settings.evaluations),
+        why=why,
+    )
+
+
+@dataclass
+class Measured:
+    """Shortens the plan to what the seconds hold, and ends learning that no longer learns.
+
+    Attributes:
+        settings: How to learn.
+        budget: Seconds that learning may take; None reads no clock.
+        enough: Steps of the first plan: no revision goes beyond it.
+    """
+
+    settings: Settings
+    budget: float | None
+    enough: int
+    _next_look: int = field(default=4)
+    _looked: tuple[int, float] = field(default=(0, 0.0))
+
+    def next(self, plan: Plan, progress: Progress) -> Plan | None:
+        """The revision that time, overfitting or a probe asks for, or None."""
+        revised = self._by_time(plan, progress)
+        revised = self._by_history(revised, progress)
+        if progress.probe:
+            switches = {**revised.augment, **progress.probe}
+            words = ", ".join(sorted(progress.probe))
+            revised = self._revise(revised, plan, progress, f"{words} costs no accuracy", "measured")
+            revised = replace(revised, augment=switches)
+        return None if revised is plan else revised
+
+    def repair(self, plan: Plan, step: int, kind: str) -> Plan:
+        """The plan with half the rate, or half the examples at once."""
+        return repair(plan, step, kind)
+
+    def _by_time(self, plan: Plan, progress: Progress) -> Plan:
+        if self.budget is None or progress.step < self._next_look or progress.step >= plan.steps:
+            return plan
+        step, seconds = progress.step, progress.seconds
+        if self._looked[0] == 0:  # the first steps warm up caches: they do not say what a step costs
+            self._looked = (step, seconds)
+            self._next_look = max(step + 4, 2 * step)
+            return plan
+        pace = (seconds - self._looked[1]) / (step - self._looked[0])
+        left = max(0.0, self.budget - seconds)
+        fits = min(self.enough, max(step + 1, step + int(left / max(pace, 1e-7))))
+        self._next_look = step + max(4, min(step, max(1, (fits - step) // 3)))
+        decaying = step >= plan.decay_from
+        if fits >= plan.steps * (0.99 if decaying else 0.97) and (
+            decaying or fits <= plan.steps * 1.05
+        ):
+            return plan
+        if step >= plan.decay_from:  # the fall has begun: its end moves, its start stays
+            words = f"{self.budget:.1f} s of learning hold {fits:,} steps"
+            moved = self._revise(plan, plan, progress, words, "measured")
+            return replace(moved, steps=min(fits, plan.steps))
+        words = f"{self.budget:.1f} s of learning hold {fits:,} steps"
+        return replace(stretch(plan, self.settings, step, fits, words), by="measured")
+
+    def _by_history(self, plan: Plan, progress: Progress) -> Plan:
+        stale = progress.evaluated and progress.history.stale >= self.settings.patience
+        step = progress.step
+        if not stale or step >= plan.steps:
+            return plan
+        words = f"no better validation loss since step {progress.history.best_step:,}"
+        if step >= plan.decay_from:
+            done = self._revise(plan, plan, progress, words, "derived")
+            return replace(done, steps=step)
+        end = min(plan.steps, round(step / (1 - COOL_DOWN)))
+        cooled = self._revise(plan, plan, progress, words, "derived")
+        return replace(cooled, steps=max(step + 1, end), decay_from=step)
+
+    def _revise(self, plan: Plan, old: Plan, progress: Progress, why: str, by: str) -> Plan:
+        joined = why if plan is old else f"{plan.why}; {why}"
+        revision = old.revision + 1
+        return replace(plan, revision=revision, at_step=progress.step, why=joined, by=by)  # type: ignore[arg-type]
+
+
+class Replay:
+    """Plans of an earlier run, given again at the steps they name; no clock until they are used up."""
+
+    def __init__(self, plans: Iterable[Plan], then: Planner | None = None) -> None:
+        self._plans = deque(plans)
+        self._then = then
+
+    def next(self, plan: Plan, progress: Progress) -> Plan | None:
+        """The recorded revision of this step; after the last one the live planner's word."""
+        if self._plans:
+            at_hand = self._plans[0].at_step <= progress.step
+            return self._plans.popleft() if at_hand else None
+        return self._then.next(plan, progress) if self._then else None
+
+    def repair(self, plan: Plan, step: int, kind: str) -> Plan:
+        """The recorded repair of this step, or the same repair made again."""
+        if self._plans and self._plans[0].at_step == step:
+            return self._plans.popleft()
+        return repair(plan, step, kind)
+
+
+def repair(plan: Plan, step: int, kind: str) -> Plan:
+    """The plan with half the rate ("rate"), or half the examples at once ("memory")."""
+    old = plan.segment
+    if kind == "rate":
+        segment = replace(old, from_step=step, rate=old.rate / 2)
+        why = f"the loss was not finite at step {step:,}: half the rate"
+    else:
+        segment = replace(old, from_step=step, accumulate=old.accumulate * 2)
+        why = f"out of memory at step {step:,}: half the examples at once, gradients added up"
+    return replace(plan, revision=plan.revision + 1, at_step=step, segment=segment, why=why, by="measured")
