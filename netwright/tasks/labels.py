@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from netwright.base.errors import BundleError
 from netwright.base.schema import JSON, Finding
+from netwright.data.kinds.numerals import has_comma, numbers
 
 if TYPE_CHECKING:
     import polars as pl
@@ -150,16 +151,12 @@ def looks_like_classes(cells: pl.Series) -> tuple[int, str] | None:
 
 
 def _as_numbers(cells: pl.Series) -> npt.NDArray[np.float64] | None:
-    from netwright.data.kinds.number import parse
 
     if cells.dtype.is_temporal():
         return None
-    parsed = parse(cells)
-    bad = parsed.is_null().sum()
-    if bad > 0.05 * len(cells):
-        return None
-    values = parsed.drop_nulls().to_numpy()
-    return values[np.isfinite(values)] if len(values) else None
+    parsed = numbers(cells, comma=has_comma(cells))
+    values = parsed[np.isfinite(parsed)]
+    return values if len(values) and len(values) >= 0.95 * len(cells) else None
 
 
 def _clean(word: Any) -> Label:

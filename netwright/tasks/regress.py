@@ -15,6 +15,7 @@ from torch import Tensor
 
 from netwright.base.errors import BundleError, DataError
 from netwright.base.schema import JSON, Finding, Shape
+from netwright.data.kinds.numerals import has_comma, numbers
 from netwright.objectives import intervals, losses, metrics
 from netwright.tasks.labels import looks_like_classes
 from netwright.tasks.settings import make
@@ -93,6 +94,7 @@ class Regress(AbstractTask):
                 hint="there is nothing to learn; choose another --target.",
             )
         scale = _fit_scale(values, made.scale)
+        scale["comma"] = float(has_comma(target.to_series()))
         task = cls([name], made, scale)
         if scale["log"]:
             task.findings = [_log_finding(name, values)]
@@ -105,10 +107,7 @@ class Regress(AbstractTask):
 
     def encode(self, target: pl.DataFrame) -> Tensor:
         """(N,) float32 on the learned scale; NaN where the cell is missing or no number."""
-        from netwright.data.kinds.number import parse
-
-        values = parse(target.to_series()).fill_null(np.nan).to_numpy().astype(np.float64)
-        values = np.where(np.isfinite(values), values, np.nan)
+        values = numbers(target.to_series(), comma=bool(self.scale["comma"]))
         return torch.from_numpy(self._learned(values).astype(np.float32))
 
     def loss(self, output_KBO: Tensor, target: Tensor) -> Tensor:
@@ -216,19 +215,17 @@ class Regress(AbstractTask):
         return prediction, low, self._original(learned + self.half_width)
 
 
-_SCALE = ("log", "unit", "center", "spread", "low", "high", "mean")
+_SCALE = ("log", "unit", "center", "spread", "low", "high", "mean", "comma")
 
 
 def _numbers(cells: pl.Series) -> npt.NDArray[np.float64] | None:
     """The finite numbers among the cells, or None if fewer than 95 % of those present are numbers."""
-    from netwright.data.kinds.number import parse
 
     if cells.dtype.is_temporal() or cells.dtype.is_nested():
         return None
     present = cells.drop_nulls()
-    parsed = parse(present)
-    values = parsed.drop_nulls().to_numpy().astype(np.float64)
-    values = values[np.isfinite(values)]
+    parsed = numbers(present, comma=has_comma(present))
+    values = parsed[np.isfinite(parsed)]
     return values if len(values) and len(values) >= 0.95 * len(present) else None
 
 

@@ -1,0 +1,254 @@
+"""From a request to data that a network can learn from: read, roles, split, kinds, checks, task, tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from netwright.base.errors import DataError, RecipeError
+from netwright.base.schema import Choice, Column, Finding, InputSpec
+from netwright.data import checks, columns, readers, roles, split
+from netwright.data.table import ReadOptions, Table
+from netwright.request import Request, is_path
+from netwright.tasks import COMING, TASKS
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from netwright.data.split import Split
+    from netwright.tasks.task import AbstractTask
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """Data ready for a network.
+
+    Attributes:
+        table: All rows, a test file of its own appended.
+        split: Which rows are for what.
+        task: The task, fitted to the training rows.
+        inputs: The kinds, fitted to the training rows.
+        columns: What was decided about each column.
+        findings: What was seen, in the order it was seen.
+        choices: Decisions taken so far, by dotted name.
+        seconds: How long each stage took.
+    """
+
+    table: Table
+    split: Split
+    task: AbstractTask
+    inputs: columns.Inputs
+    columns: tuple[Column, ...]
+    findings: tuple[Finding, ...]
+    choices: Mapping[str, Choice] = field(default_factory=dict)
+
+    @property
+    def spec(self) -> InputSpec:
+        """What a family must know."""
+        return InputSpec(
+            inputs=self.inputs.fields(),
+            outputs=self.task.outputs,
+            task=self.task.name,
+            needs=self.task.needs,
+            examples=len(self.split.train),
+        )
+
+    def target(self, rows: Any) -> pl.DataFrame:
+        """The target cells of these rows."""
+        return self.table.frame(list(self.task.columns), rows)
+
+
+def options(request: Request) -> ReadOptions:
+    """How the source is to be read."""
+    return ReadOptions(
+        header="none" if request.header == "none" else "auto",
+        missing=request.missing,
+        allow_outside=request.allow_outside,
+    )
+
+
+def prepare(source: Any, request: Request) -> Prepared:
+    """Reads, splits, fits and checks.
+
+    Raises:
+        DataError: If the data cannot be used as they are.
+        RecipeError: If what was asked for does not fit the data.
+    """
+    table = readers.read(source, options(request))
+    asked = roles.Asked(
+        target=request.target,
+        drop=request.drop,
+        keep=request.keep,
+        time=request.time,
+        group=request.group,
+        weight=request.weight,
+    )
+    table, wheres = _with_own_rows(table, request)
+    assigned = roles.assign(table, asked)
+    claim_name, why = choose_task(table.frame(assigned.targets), table, request)
+    parts = split.make(
+        table,
+        assigned,
+        test=wheres["test"],
+        validation=wheres["validation"],
+        rule=request.split,  # type: ignore[arg-type]
+        seed=request.seed,
+        stratify=claim_name == "classify",
+    )
+    by_hand = _kind_settings(request)
+    decided, said = columns.decide(table, parts.train, assigned, request.kinds)
+    decided = tuple(_with_settings(each, by_hand) for each in decided)
+    decided, derived = _derive_kinds(table, parts, decided, request)
+    settings = {k.removeprefix("task."): v for k, v in request.set.items() if k.startswith("task.")}
+    if request.metric:
+        settings["metric"] = request.metric
+    task = TASKS[claim_name].fit(table.frame(assigned.targets, parts.train), settings)
+    inputs = columns.Inputs.fit(table, decided, parts.train)
+    findings = (
+        *table.findings,
+        *parts.findings,
+        *said,
+        *task.findings,
+        *checks.check(table, decided, parts, claim_name),
+    )
+    choices = {
+        "data.split": Choice(value=parts.rule, why=parts.why),
+        "task": Choice(value=claim_name, why=why, by="user" if request.task else "derived"),
+        **derived,
+    }
+    return Prepared(
+        table=table,
+        split=parts,
+        task=task,
+        inputs=inputs,
+        columns=decided,
+        findings=findings,
+        choices=choices,
+    )
+
+
+def choose_task(target: pl.DataFrame, table: Table, request: Request) -> tuple[str, str]:
+    """The task with the strongest claim on the target, and why.
+
+    Raises:
+        RecipeError: If the task asked for is unknown or two claims are equal.
+        DataError: If no task claims the target.
+    """
+    if request.task:
+        if request.task in COMING:
+            known = ", ".join(TASKS)
+            raise RecipeError(
+                f"the task '{request.task}' is known but not built yet.",
+                hint=f"it arrives in a later version; now there is: {known}.",
+            )
+        TASKS[request.task]
+        return request.task, "asked for"
+    if all(target[name].null_count() == target.height for name in target.columns):
+        raise DataError(
+            f"target column '{target.columns[0]}' has no value in any row ({table.source}).",
+            hint="choose another --target.",
+        )
+    found = {name: TASKS[name].claims(target, table.shape) for name in TASKS}
+    claims = sorted(
+        ((claim.strength, name, claim.why) for name, claim in found.items() if claim), reverse=True
+    )
+    if not claims:
+        raise DataError(
+            f"no task fits the target {', '.join(repr(name) for name in target.columns)}.",
+            hint="name one with --task classify, regress or tag, or choose another --target.",
+        )
+    if len(claims) > 1 and claims[0][0] == claims[1][0]:
+        first, second = claims[0][1], claims[1][1]
+        raise RecipeError(
+            f"the target '{target.columns[0]}' fits {first} and {second} alike.",
+            hint=f"say --task {first} or --task {second}.",
+        )
+    runner_up = f"; next best: --task {claims[1][1]}, {claims[1][2]}" if len(claims) > 1 else ""
+    return claims[0][1], f"target '{target.columns[0]}': {claims[0][2]}{runner_up}"
+
+
+def _with_own_rows(table: Table, request: Request) -> tuple[Table, dict[str, split.Where]]:
+    """The table with rows of `--test` and `--validation` files appended, and where the parts come from."""
+    wheres = {}
+    for part, where in (("test", request.test), ("validation", request.validation)):
+        if where is not None and (is_path(where) or _names_file(where)):
+            extra = readers.read(where, replace(options(request), like=tuple(table.columns)))
+            table, rows = append(table, extra)
+            wheres[part] = split.Where(kind="rows_given", rows=rows)
+        else:
+            wheres[part] = split.parse_where(where)
+    return table, wheres
+
+
+def _names_file(where: Any) -> bool:
+    from pathlib import Path
+
+    return isinstance(where, str) and Path(where).exists()
+
+
+def append(table: Table, extra: Table) -> tuple[Table, Any]:
+    """The table with the rows of another below its own, and their row numbers.
+
+    Raises:
+        DataError: If the other lacks a column.
+    """
+    import polars as pl
+
+    lacking = [name for name in table.columns if name not in extra.columns]
+    if lacking:
+        raise DataError(
+            f"{extra.source} has no column '{lacking[0]}', which {table.source} has.",
+            hint="both need the same columns; name files without a header with --header none.",
+        )
+    above, below = table.cells, extra.cells.select(table.columns)
+    unlike = [name for name in table.columns if above[name].dtype != below[name].dtype]
+    same = [name for name in unlike if above[name].dtype.is_numeric() and below[name].dtype.is_numeric()]
+    casts = [pl.col(name).cast(pl.Float64 if name in same else pl.String) for name in unlike]
+    whole = pl.concat([above.with_columns(casts), below.with_columns(casts)], how="vertical")
+    rows = np.arange(table.height, whole.height, dtype=np.int64)
+    findings = (*table.findings, *extra.findings)
+    return replace(table, cells=whole, findings=findings), rows
+
+
+def _kind_settings(request: Request) -> dict[str, dict[str, Any]]:
+    """Settings of `--set kind.COLUMN.NAME=VALUE` by column."""
+    found: dict[str, dict[str, Any]] = {}
+    for name, value in request.set.items():
+        if name.startswith("kind."):
+            column, _, setting = name.removeprefix("kind.").rpartition(".")
+            if not column:
+                raise RecipeError(
+                    f"no setting is called '{name}'.", hint="write --set kind.COLUMN.NAME=VALUE."
+                )
+            found.setdefault(column, {})[setting] = value
+    return found
+
+
+def _with_settings(column: Column, by_hand: Mapping[str, Mapping[str, Any]]) -> Column:
+    extra = by_hand.get(column.name)
+    return replace(column, settings={**column.settings, **extra}) if extra else column
+
+
+def _derive_kinds(
+    table: Table, parts: Split, decided: tuple[Column, ...], request: Request
+) -> tuple[tuple[Column, ...], dict[str, Choice]]:
+    """Settings that kinds derive from training cells and minutes; those set by hand stay."""
+    from netwright.data.kinds import KINDS
+
+    choices: dict[str, Choice] = {}
+    ready = []
+    for column in decided:
+        kind = KINDS[column.kind] if column.role == "input" else None
+        if kind is None or "derive" not in vars(kind):
+            ready.append(column)
+            continue
+        block = columns.cells(table, [column], parts.train)
+        derived = kind.derive(block, len(parts.train), request.minutes)
+        derived = {name: choice for name, choice in derived.items() if name not in column.settings}
+        values = {name: choice.value for name, choice in derived.items()}
+        ready.append(replace(column, settings={**values, **column.settings}))
+        choices |= {f"kind.{column.name}.{name}": choice for name, choice in derived.items()}
+    return tuple(ready), choices

@@ -1,0 +1,258 @@
+"""One network trained: from prepared data and choices to weights, on the engine of `learning`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from netwright.base import seeds
+from netwright.base.errors import RecipeError
+from netwright.base.schema import JSON, Choice, Event, InputSpec, Plan
+from netwright.data.batches import Batch, TensorFeed
+from netwright.learning import machine, planning
+from netwright.learning.checkpoint import Checkpoint
+from netwright.learning.loop import learn
+from netwright.learning.trainee import Settings
+from netwright.networks import FAMILIES
+from netwright.networks.family import Machine
+from netwright.tasks.network import Network, build, outputs
+from netwright.tasks.settings import make
+
+if TYPE_CHECKING:
+    from netwright.prepare import Prepared
+    from netwright.tasks.task import AbstractTask
+
+
+@dataclass
+class Part:
+    """The tensors of one part of the rows."""
+
+    inputs: Mapping[str, Tensor]
+    target: Tensor
+
+
+@dataclass
+class NetworkTrainee:
+    """A network of ours as learning sees it.
+
+    Attributes:
+        select: Validation rows that decide when to stop and what to keep.
+        mirrors: Whether to look if mirrored pictures are harmless.
+    """
+
+    module: Network
+    task: AbstractTask
+    select: Part
+    mirrors: bool = False
+
+    def loss(self, batch: Batch) -> Tensor:
+        """One loss an example, (B,)."""
+        assert batch.target is not None
+        return self.task.loss(self.module(batch.inputs), batch.target)
+
+    def evaluate(self) -> Mapping[str, Any]:
+        """Loss and headline on the select rows."""
+        found = self.task.watch(outputs(self.module, self.select.inputs), self.select.target)
+        headline = self.task.metrics[0]
+        return {**found, "name": headline.name, "better": headline.better}
+
+    def probe(self) -> Mapping[str, JSON]:
+        """{"flip": True} if mirrored pictures lose no accuracy."""
+        if not self.mirrors:
+            return {}
+        turned = {k: x.flip(-1) if x.ndim == 4 else x for k, x in self.select.inputs.items()}
+        headline = self.task.metrics[0]
+        plain = self.evaluate()["score"]
+        mirrored = self.task.watch(outputs(self.module, turned), self.select.target)["score"]
+        worse = mirrored < plain if headline.better == "higher" else mirrored > plain
+        return {} if worse else {"flip": True}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """What one training needs to know beside the data.
+
+    Attributes:
+        network: Name of the family.
+        config: Settings of the family.
+        settings: How to learn.
+        seed: The run's seed.
+        budget: Seconds that learning may take; None reads no clock.
+        plans: Recorded plans to replay; the first is where to begin.
+        live: Whether plans may be revised once the recorded ones are used up.
+        resume: Where to go on.
+        folder: Where checkpoints go.
+        memory: Bytes that may be used; None: what is free.
+    """
+
+    network: str
+    config: Mapping[str, JSON]
+    settings: Settings
+    seed: int
+    budget: float | None = None
+    plans: tuple[Plan, ...] = ()
+    live: bool = True
+    resume: Checkpoint | None = None
+    folder: Path | None = None
+    memory: int | None = None
+
+
+def choose_family(spec: InputSpec, asked: str) -> tuple[str, str]:
+    """The family for the job, and why.
+
+    Raises:
+        RecipeError: If the family asked for cannot do it, or none can.
+    """
+    if asked != "auto":
+        refusal = FAMILIES[asked].refuses(spec)
+        if refusal:
+            raise RecipeError(f"--network {asked} cannot be used here: {refusal}", hint="use --network auto.")
+        return asked, "asked for"
+    fit = {name: FAMILIES[name].suits(spec) for name in FAMILIES if not FAMILIES[name].refuses(spec)}
+    if not fit:
+        reasons = "; ".join(f"{name}: {FAMILIES[name].refuses(spec)}" for name in FAMILIES)
+        raise RecipeError(f"no family of networks can do this: {reasons}", hint="change the columns.")
+    best = max(fit, key=lambda name: fit[name])
+    kinds = " and ".join(sorted({field.layout for field in spec.inputs}))
+    return best, f"suits inputs of {kinds} best"
+
+
+def derive(family: str, spec: InputSpec, minutes: float, threads: int) -> dict[str, Choice]:
+    """The family's own judgement: settings of the network and of learning."""
+    derived = FAMILIES[family].derive(spec, minutes, Machine(threads=threads))
+    return dict(derived)
+
+
+def part(prepared: Prepared, rows: Any) -> Part:
+    """Tensors of these rows."""
+    packed = prepared.inputs.encode(prepared.table, rows)
+    inputs = {key: each.values for key, each in packed.items()}
+    return Part(inputs=inputs, target=prepared.task.encode(prepared.target(rows)))
+
+
+def feed(prepared: Prepared, training: Part, seed: int, weight: Tensor | None = None) -> TensorFeed:
+    """The training rows as batches; pictures are augmented as their kind says."""
+    kinds = {kind.field().key: kind for kind in prepared.inputs.kinds}
+    augment = {key: kinds[key].augment for key in training.inputs if kinds[key].name == "image"}
+    return TensorFeed(
+        inputs=training.inputs, target=training.target, weight_N=weight, augment=augment, seed=seed
+    )
+
+
+def network(job: Job, spec: InputSpec, task: AbstractTask) -> Network:
+    """The network with its first weights, a function of the seed alone."""
+    torch.manual_seed(seeds.key(job.seed, "weights", job.network))
+    return build(job.network, dict(job.config), spec, task)
+
+
+def run(job: Job, trainee: NetworkTrainee, batches: TensorFeed) -> Iterator[Event]:
+    """Trains the network of the trainee in place; gives the events."""
+    settings = job.settings
+    per_epoch = batches.steps_per_epoch(settings.batch)
+    if job.plans:
+        plan = job.plans[0]
+    else:
+        plan = planning.first(settings, per_epoch, _part_that_fits(job, trainee, batches))
+    live = planning.Measured(settings, job.budget, plan.steps) if job.live else None
+    done = job.resume.plan.revision if job.resume else 0
+    planner = planning.Replay([each for each in job.plans if each.revision > done], live)
+    yield from learn(
+        trainee,
+        batches,
+        planner,
+        plan,
+        settings=settings,
+        seed=job.seed,
+        resume=job.resume,
+        folder=job.folder,
+    )
+
+
+def _part_that_fits(job: Job, trainee: NetworkTrainee, batches: TensorFeed) -> int:
+    """Examples that fit in memory at once; one forward of a few rows is measured, no clock is read."""
+    few = min(8, batches.examples)
+    batch = batches.take(torch.arange(few))
+    trainee.module.train()
+    bytes_an_example = machine.saved_bytes(
+        trainee.module, lambda: trainee.loss(batch), few
+    )
+    memory = job.memory or int(machine.free_memory() * machine.MEMORY_SHARE)
+    return machine.part_that_fits(trainee.module, bytes_an_example, job.settings.batch, memory)
+
+
+def linear_job(prepared: Prepared, seed: int) -> Job:
+    """A feedforward network with no hidden layer, trained for a number of steps the data alone set."""
+    spec = prepared.spec
+    width = sum(_width(field) for field in spec.inputs)
+    batch = max(1, min(256, spec.examples))
+    flops = 6.0 * width * spec.outputs * batch
+    steps = max(60, min(1500, int(6e10 / flops), 30 * spec.examples // batch + 200))
+    epochs = steps * batch / max(1, spec.examples)
+    settings = Settings(
+        lr=0.01,
+        batch=batch,
+        epochs=epochs,
+        ema=0.98,
+        weight_decay=0.01,
+        warmup=0.05,
+        decay=0.7,
+        evaluations=8,
+        patience=1000,
+        threads=1,
+    )
+    return Job(
+        network="feedforward", config={"depth": 0, "members": 1}, settings=settings, seed=seed, live=False
+    )
+
+
+def _width(field: Any) -> int:
+    if field.layout == "codes":
+        return int(sum(field.sizes))
+    size = 1
+    for side in field.shape:
+        size *= side
+    return size
+
+
+def job_from(choices: Mapping[str, Choice], family: str, spec: InputSpec, seed: int) -> Job:
+    """The job that the choices describe.
+
+    Raises:
+        RecipeError: If a setting is unknown or out of range.
+    """
+    values = {name: choice.value for name, choice in choices.items()}
+    config = make(FAMILIES[family].Config, _of(values, "network"), "network")
+    settings = make(Settings, _of(values, "learning"), "learning")
+    from dataclasses import asdict
+
+    return Job(network=family, config=asdict(config), settings=_bounded(settings, spec), seed=seed)
+
+
+def _of(values: Mapping[str, JSON], name: str) -> dict[str, JSON]:
+    prefix = name + "."
+    return {k.removeprefix(prefix): v for k, v in values.items() if k.startswith(prefix)}
+
+
+def _bounded(settings: Settings, spec: InputSpec) -> Settings:
+    return replace(settings, batch=max(1, min(settings.batch, spec.examples)))
+
+
+def drain(events: Iterator[Event], into: Any) -> dict[str, JSON]:
+    """Hands every event on and gives the last one's data: how learning ended."""
+    last: dict[str, JSON] = {}
+    for event in events:
+        into(event)
+        if event.type == "stop":
+            last = {**event.data, "seconds": event.seconds}
+    return last
+
+
+def seconds_since(start: float) -> float:
+    """Seconds since a moment of the monotonic clock."""
+    return time.monotonic() - start
