@@ -1,0 +1,245 @@
+"""THE STORY: data -> task -> network -> learning -> card -> model. Read this first."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from netwright import outcome, recipe, request, training
+from netwright.base.errors import RecipeError
+from netwright.base.schema import Choice, Event, Finding
+from netwright.learning import checkpoint, machine
+from netwright.outcome import Run
+from netwright.prepare import Prepared, prepare
+from netwright.request import Request
+
+if TYPE_CHECKING:
+    from netwright.base.schema import Recipe
+    from netwright.outcome import Folder, Trained
+
+Listen = Callable[[Event], None]
+RESERVE = 0.04
+"""Share of the minutes kept for what comes after learning: calibration, test rows, card."""
+
+
+def train(source: Any, *, listen: Listen | None = None, **settings: Any) -> Run:
+    """Data to a trained, measured, saved network.
+
+    Args:
+        source: A path, a polars or pandas frame, a dict of columns, or arrays.
+        listen: Called with each event as it happens.
+        **settings: The fields of `Request`: `target="price"`, `minutes=2`, ...
+
+    Returns:
+        The run: `run.card`, `run.model`, `run.folder`.
+
+    Raises:
+        DataError: If the data cannot be used as they are.
+        RecipeError: If a setting is wrong.
+        LearningError: If training cannot go on.
+    """
+    asked = request.make(settings)
+    older = recipe.read(asked.recipe) if asked.recipe is not None else None
+    recipe.check_names(asked.set)
+    outcome.check_free(source, asked)
+    with machine.arithmetic(0):
+        prepared = prepare(source, asked)
+        with outcome.open_folder(source, asked) as folder:
+            return _train(prepared, asked, folder, older, listen or _ignore)
+
+
+def resume(run: Any, *, minutes: float | None = None, listen: Listen | None = None) -> Run:
+    """Goes on where a run was interrupted or killed, to the same end, bit for bit.
+
+    Args:
+        run: The run folder.
+        minutes: Minutes to add to those of the run.
+        listen: Called with each event as it happens.
+
+    Raises:
+        RecipeError: If the folder is not a run, or the run has ended.
+    """
+    with outcome.reopen_folder(Path(run)) as folder:
+        source, asked = folder.asked()
+        asked = replace(asked, minutes=asked.minutes + (minutes or 0.0), started=time.monotonic())
+        with machine.arithmetic(0):
+            prepared = prepare(source, asked)
+            folder.check_same_data(prepared)
+            older = recipe.read(asked.recipe) if asked.recipe is not None else None
+            return _train(prepared, asked, folder, older, listen or _ignore)
+
+
+def fit(source: Any, *, listen: Listen | None = None, **settings: Any) -> Run:
+    """`train` without a run folder: nothing is written. What the estimators call."""
+    asked = request.make(settings)
+    recipe.check_names(asked.set)
+    with machine.arithmetic(0):
+        prepared = prepare(source, asked)
+        return _train(prepared, asked, outcome.no_folder(), None, listen or _ignore)
+
+
+def check(source: Any, **settings: Any) -> tuple[Finding, ...]:
+    """What the checks say about the data, without training."""
+    return prepare(source, request.make(settings)).findings
+
+
+def _ignore(event: Event) -> None:
+    pass
+
+
+def _train(
+    prepared: Prepared, asked: Request, folder: Folder, older: Recipe | None, listen: Listen
+) -> Run:
+    """Network, learning, choice, calibration, test rows, card, model: in this order."""
+
+    def tell(event: Event) -> None:
+        folder.journal.write(event)
+        listen(event)
+
+    for finding in prepared.findings if not folder.resumed else ():
+        tell(Event(type="finding", data=vars(finding)))
+    family, choices = _choices(prepared, asked, older)
+    job = training.job_from(choices, family, prepared.spec, asked.seed)
+    prepared = _with_task_settings(prepared, choices)
+    parts = {
+        name: training.part(prepared, rows)
+        for name, rows in prepared.split.parts().items()
+        if name != "test"
+    }
+    read_seconds = time.monotonic() - asked.started
+    folder.begin(prepared, asked, choices)
+    linear = _train_one(training.linear_job(prepared, asked.seed), prepared, parts, _ignore)
+    job = replace(
+        job,
+        folder=folder.checkpoints,
+        resume=checkpoint.load(folder.checkpoints) if folder.checkpoints else None,
+        plans=folder.recorded_plans() or (recipe.plans_of(older) if older else ()),
+        live=older is None,
+        memory=asked.bytes,
+        budget=_budget(asked, prepared, linear, folder),
+    )
+    for name, choice in choices.items():
+        tell(Event(type="choice", data={"name": name, **vars(choice)}))
+    best = _train_one(job, prepared, parts, tell, mirrors=_may_mirror(prepared))
+    if _prefers_linear(best, linear, asked, prepared):
+        words = f"no deeper network beat it on validation ({best.score:.4g} against {linear.score:.4g})"
+        choices["network.depth"] = Choice(value=0, why=words, by="measured")
+        best = linear.instead_of(best)
+    return outcome.finish(
+        outcome.Ending(
+            prepared=prepared,
+            asked=asked,
+            choices=choices,
+            best=best,
+            linear=linear,
+            parts=parts,
+            read_seconds=read_seconds,
+            folder=folder,
+        ),
+        tell,
+    )
+
+
+def _choices(
+    prepared: Prepared, asked: Request, older: Recipe | None
+) -> tuple[str, dict[str, Choice]]:
+    """The family and every setting: set by hand, else from an older recipe, else derived."""
+    name = older.value("network") if older and asked.network == "auto" else asked.network
+    family, why = training.choose_family(prepared.spec, name)
+    threads = machine.cores()
+    derived = {
+        **prepared.choices,
+        "network": Choice(value=family, why=why, by="user" if asked.network != "auto" else "derived"),
+        **training.derive(family, prepared.spec, asked.minutes, threads),
+    }
+    by_hand = {k: v for k, v in asked.set.items() if not k.startswith("kind.")}
+    return family, recipe.override(derived, older, by_hand)
+
+
+def _with_task_settings(prepared: Prepared, choices: dict[str, Choice]) -> Prepared:
+    """The task with the settings that the family or an older recipe chose for it."""
+    task = prepared.task
+    known = vars(task.settings)  # type: ignore[attr-defined]
+    values = {
+        name.removeprefix("task."): choice.value
+        for name, choice in choices.items()
+        if name.startswith("task.") and choice.by != "user"
+    }
+    values = {name: value for name, value in values.items() if name in known}
+    task.settings = replace(task.settings, **values)  # type: ignore[attr-defined]
+    return prepared
+
+
+def _train_one(
+    job: training.Job,
+    prepared: Prepared,
+    parts: dict[str, training.Part],
+    tell: Listen,
+    *,
+    mirrors: bool = False,
+) -> Trained:
+    """One network, trained to the end of its plan."""
+    with machine.arithmetic(job.settings.threads):
+        network = training.network(job, prepared.spec, prepared.task)
+        trainee = training.NetworkTrainee(network, prepared.task, parts["select"], mirrors)
+        batches = training.feed(prepared, parts["train"], job.seed, _weights(prepared))
+        events: list[Event] = []
+
+        def note(event: Event) -> None:
+            events.append(event)
+            tell(event)
+
+        ended = training.drain(training.run(job, trainee, batches), note)
+        found = trainee.evaluate()
+    return outcome.Trained(
+        network=network, job=job, events=events, ended=ended, score=found["score"], loss=found["loss"]
+    )
+
+
+def _weights(prepared: Prepared) -> Any:
+    import numpy as np
+    import torch
+
+    from netwright.data.kinds.numerals import numbers
+
+    names = [column.name for column in prepared.columns if column.role == "weight"]
+    if not names:
+        return None
+    cells = prepared.table.frame(names, prepared.split.train).to_series()
+    values = numbers(cells, comma=False)
+    if not (np.isfinite(values).all() and (values >= 0).all() and values.sum() > 0):
+        raise RecipeError(
+            f"the weights in column '{names[0]}' are not all numbers from 0 on.",
+            hint="mend the column, or leave out --weight.",
+        )
+    return torch.from_numpy((values / values.mean()).astype("float32"))
+
+
+def _may_mirror(prepared: Prepared) -> bool:
+    """Whether there are pictures whose flip nobody set."""
+    pictures = [column for column in prepared.columns if column.kind == "image"]
+    return bool(pictures) and not any("flip" in column.settings for column in pictures)
+
+
+def _budget(asked: Request, prepared: Prepared, linear: Trained, folder: Folder) -> float | None:
+    """Seconds that learning may take, or None where passes were set by hand."""
+    if "learning.epochs" in asked.set:
+        return None
+    whole = asked.minutes * 60.0
+    after = RESERVE * whole + 0.5 + outcome.seconds_to_score(linear, prepared)
+    used = time.monotonic() - asked.started
+    return max(0.05 * whole, whole - used - after) + folder.spent()
+
+
+def _prefers_linear(best: Trained, linear: Trained, asked: Request, prepared: Prepared) -> bool:
+    """Whether the network without a hidden layer is at least as good on the select rows."""
+    by_hand = any(name.startswith("network.") for name in asked.set)
+    if by_hand or asked.network not in ("auto", "feedforward"):
+        return False
+    if best.job.network == "feedforward" and best.job.config.get("depth") == 0:
+        return False
+    sign = 1 if prepared.task.metrics[0].better == "higher" else -1
+    return (sign * linear.score, -linear.loss) > (sign * best.score, -best.loss)

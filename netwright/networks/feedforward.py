@@ -1,0 +1,182 @@
+"""Feedforward networks: none, one or several hidden layers; one network, or an ensemble trained as one.
+
+With no hidden layer it is the linear model. With members it is a batched ensemble: all weights are
+shared but one vector a member that scales the inputs, and the head (TabM-mini; Gorishniy et al. 2025,
+https://arxiv.org/abs/2410.24210). Pictures are read as rows of pixels by residual blocks.
+"""
+
+# K = members, B = rows, D = width
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from netwright.base.errors import RecipeError
+from netwright.base.schema import Choice, InputSpec
+from netwright.networks.family import AbstractFamily, Features, Machine
+from netwright.networks.inputs import Inputs
+from netwright.networks.parts.residual import Residual
+
+FLOPS_A_THREAD = 2.5e10
+"""Sustained float32 operations a second that a recipe plans with; no machine is measured for it."""
+
+
+class Feedforward(AbstractFamily):
+    """Layers of weighted sums; each row on its own."""
+
+    name = "feedforward"
+
+    @dataclass(frozen=True, kw_only=True)
+    class Config:
+        """Settings of a feedforward network."""
+
+        depth: int = 3
+        """Hidden layers (residual blocks for pictures), >= 0; 0 is the linear model."""
+        width: int = 256
+        """Units of a hidden layer, >= 1."""
+        members: int = 16
+        """Networks of the ensemble, >= 1."""
+        dropout: float = 0.1
+        """Share of hidden units left out at random in training, 0-0.9."""
+        embedding: Literal["none", "piecewise", "periodic"] = "piecewise"
+        """How a number enters: as it is, through its bins, or as waves."""
+        embedding_width: int = 12
+        """Features a number is embedded in, >= 1."""
+        residual: bool = False
+        """Whether hidden layers are residual blocks."""
+
+        def __post_init__(self) -> None:
+            """Checks all settings, and names every one that is out of range.
+
+            Raises:
+                RecipeError: If any is.
+            """
+            wrong = [
+                f"network.{name} = {getattr(self, name)}"
+                for name, low, high in (
+                    ("depth", 0, 100),
+                    ("width", 1, 100_000),
+                    ("members", 1, 1_000),
+                    ("dropout", 0.0, 0.9),
+                    ("embedding_width", 1, 1_000),
+                )
+                if not low <= getattr(self, name) <= high
+            ]
+            if wrong:
+                raise RecipeError(
+                    f"out of range: {', '.join(wrong)}.",
+                    hint="depth 0-100, width from 1, members from 1, dropout 0-0.9.",
+                )
+
+    def __init__(self, config: Config, spec: InputSpec) -> None:
+        super().__init__(config, spec)
+        linear = config.depth == 0
+        embedding = "none" if linear else config.embedding
+        self.inputs = Inputs(spec.inputs, embedding, config.embedding_width)
+        self.inputs.plain = True  # type: ignore[assignment]
+        self.members = 1 if linear else config.members
+        self.width = self.inputs.width if linear else config.width
+        self.adapter_KD: nn.Parameter | None = None
+        if self.members > 1:
+            signs = torch.randint(0, 2, (self.members, self.inputs.width)) * 2.0 - 1.0
+            self.adapter_KD = nn.Parameter(signs)
+        self.layers = nn.Sequential(*([] if linear else self._layers(config)))
+
+    def _layers(self, config: Config) -> list[nn.Module]:
+        wide = self.inputs.width
+        if config.residual:
+            first: list[nn.Module] = [nn.Linear(wide, config.width)]
+            blocks = [Residual(config.width, config.width, config.dropout) for _ in range(config.depth)]
+            return [*first, *blocks, nn.LayerNorm(config.width), nn.ReLU()]
+        layers: list[nn.Module] = []
+        for index in range(config.depth):
+            layers += [nn.Linear(wide if index == 0 else config.width, config.width), nn.ReLU()]
+            layers += [nn.Dropout(config.dropout)] if config.dropout else []
+        return layers
+
+    @classmethod
+    def refuses(cls, spec: InputSpec) -> str | None:
+        """Refuses what needs an answer a step."""
+        if spec.needs != "pooled":
+            return "a feedforward network gives one answer a row, not one a step."
+        return None
+
+    @classmethod
+    def suits(cls, spec: InputSpec) -> int:
+        """Best for tables; for pictures only where nothing else is."""
+        return 20 if any(field.layout == "image" for field in spec.inputs) else 90
+
+    @classmethod
+    def derive(cls, spec: InputSpec, minutes: float, machine: Machine) -> Mapping[str, Choice]:
+        """A batched ensemble for tables, residual blocks for pictures; size and passes from the data."""
+        if any(field.layout == "image" for field in spec.inputs):
+            return _for_pictures(spec, machine)
+        return _for_tables(spec, minutes, machine)
+
+    def encode(self, inputs: Mapping[str, Tensor]) -> Features:
+        """Features of a batch, (K, B, D)."""
+        x_BD = self.inputs(inputs)
+        if self.adapter_KD is None:
+            return Features(pooled_KBD=self.layers(x_BD).unsqueeze(0))
+        x_KBD = x_BD.unsqueeze(0) * self.adapter_KD.unsqueeze(1)
+        return Features(pooled_KBD=self.layers(x_KBD))
+
+
+def _for_tables(spec: InputSpec, minutes: float, machine: Machine) -> dict[str, Choice]:
+    rows = max(1, spec.examples)
+    batch = 256 if rows >= 2_000 else max(16, min(128, rows // 8))
+    size = f"{rows:,} training rows"
+    small = rows < 2_000
+    width, members = (64, 8) if rows < 500 else (128, 16) if small else (256, 16)
+    passes = 40.0 if rows > 10_000 else min(60.0, max(12.0, 1_200.0 * batch / rows))
+    wide = sum(field.shape[0] for field in spec.inputs) > 300
+    return {
+        "network.depth": Choice(value=2 if small else 3, why=f"enough for {size}"),
+        "network.width": Choice(value=width, why=f"{size}"),
+        "network.members": Choice(
+            value=members, why="an ensemble that shares its weights beats one network on tables"
+        ),
+        "network.dropout": Choice(value=0.1, why="a little noise against overfitting"),
+        "network.embedding": Choice(
+            value="none" if wide else "piecewise",
+            why="so many columns need no bins" if wide else "numbers enter through their bins",
+        ),
+        "network.embedding_width": Choice(value=12, why="published for this ensemble"),
+        "learning.optimizer": Choice(value="adamw", why="Muon costs more than the layers themselves here"),
+        "learning.lr": Choice(value=0.002, why="published for this ensemble"),
+        "learning.weight_decay": Choice(value=0.05, why="published for this ensemble"),
+        "learning.batch": Choice(value=batch, why=f"{size}"),
+        "learning.epochs": Choice(value=passes, why=f"enough for {size}"),
+        "learning.ema": Choice(value=0.98, why="the mean of the last weights is better than the last"),
+        "learning.patience": Choice(value=12, why="evaluations without a better validation loss"),
+        "learning.threads": Choice(
+            value=1 if small else machine.threads, why="small sums gain nothing from more threads"
+            if small else "all cores",
+        ),
+    }
+
+
+def _for_pictures(spec: InputSpec, machine: Machine) -> dict[str, Choice]:
+    rows = max(1, spec.examples)
+    batch = 256 if rows >= 5_000 else max(16, min(128, rows // 16))
+    size = f"{rows:,} training pictures"
+    return {
+        "network.depth": Choice(value=2, why="residual blocks; more gain little on pixels"),
+        "network.width": Choice(value=768 if rows >= 5_000 else 256, why=size),
+        "network.members": Choice(value=1, why="one network: pixels make an ensemble dear"),
+        "network.residual": Choice(value=True, why="blocks that start as the identity train deeper"),
+        "network.dropout": Choice(value=0.2, why="pixels are easily learned by heart"),
+        "network.embedding": Choice(value="none", why="pixels enter as they are"),
+        "task.label_smoothing": Choice(value=0.05, why="keeps the network from being too sure"),
+        "learning.lr": Choice(value=0.002, why="for AdamW at this width"),
+        "learning.weight_decay": Choice(value=0.02, why="a little against overfitting"),
+        "learning.batch": Choice(value=batch, why=size),
+        "learning.epochs": Choice(value=min(200.0, max(24.0, 1e6 / rows)), why=f"enough for {size}"),
+        "learning.ema": Choice(value=0.99, why="the mean of the last weights is better than the last"),
+        "learning.threads": Choice(value=machine.threads, why="all cores"),
+    }
