@@ -1,0 +1,147 @@
+"""`nw.fit`: any torch module on the same engine, with the same plans, stopping and checkpoints."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from netwright.base import events, files, seeds
+from netwright.base.errors import DataError
+from netwright.base.schema import JSON, Event
+from netwright.data.batches import Batch, TensorFeed
+from netwright.learning import machine, planning
+from netwright.learning.loop import learn
+from netwright.learning.trainee import Settings
+from netwright.outcome import Run
+from netwright.tasks.network import AT_ONCE
+from netwright.tasks.settings import make
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+
+
+@dataclass
+class ModuleTrainee:
+    """A module of the user's as learning sees it: one tensor in, one out."""
+
+    module: nn.Module
+    criterion: Loss
+    x: Tensor
+    y: Tensor
+
+    def loss(self, batch: Batch) -> Tensor:
+        """One loss an example, (B,)."""
+        assert batch.target is not None
+        return _rowwise(self.criterion(self.module(batch.inputs["x"]), batch.target))
+
+    def evaluate(self) -> Mapping[str, Any]:
+        """The loss on the validation rows, which is the score too."""
+        total = 0.0
+        for x, y in zip(self.x.split(AT_ONCE), self.y.split(AT_ONCE), strict=True):
+            total += float(_rowwise(self.criterion(self.module(x), y)).sum())
+        loss = total / len(self.x)
+        return {"loss": loss, "score": loss, "name": "loss", "better": "lower"}
+
+    def probe(self) -> Mapping[str, JSON]:
+        """Nothing is known of the inputs, so nothing is tried."""
+        return {}
+
+
+def fit(
+    module: nn.Module,
+    data: tuple[Any, Any],
+    *,
+    loss: Loss,
+    validation: float = 0.15,
+    minutes: float = 1.0,
+    seed: int = 0,
+    out: Any = None,
+    set: Mapping[str, Any] | None = None,  # noqa: A002 - the word of the command line
+) -> Run:
+    """Trains any module; it is left with its best weights.
+
+    Args:
+        module: Takes (B, ...) float32 and gives (B, ...).
+        data: Inputs and targets, arrays or tensors with one row an example.
+        loss: From outputs and targets to one loss an example, (B,) or (B, ...): a torch loss with
+            `reduction="none"`.
+        validation: Share of the rows that decides when to stop and what to keep, 0-0.9.
+        minutes: Ceiling on the training time, minutes.
+        seed: Where order, dropout and the split come from.
+        out: A folder for events and checkpoints; None writes nothing.
+        set: Settings of learning by name, as `--set learning.NAME=VALUE` has them.
+
+    Returns:
+        The run: `run.card` has the losses, `run.model` is the module.
+
+    Raises:
+        DataError: If the rows do not match, or there are fewer than 4.
+        RecipeError: If a setting is unknown.
+        LearningError: If training cannot go on.
+    """
+    started = time.monotonic()
+    x, y = (each if isinstance(each, Tensor) else torch.as_tensor(each) for each in data)
+    if len(x) != len(y) or len(x) < 4:
+        raise DataError(
+            f"there are {len(x)} inputs and {len(y)} targets.",
+            hint="give one target an input, and 4 rows or more.",
+        )
+    order = torch.from_numpy(seeds.generator(seed, "split").permutation(len(x)))
+    held = max(1, min(len(x) - 2, round(validation * len(x))))
+    rows, select = order[held:].sort().values, order[:held].sort().values
+    settings = _settings(set or {}, len(rows))
+    trainee = ModuleTrainee(module, loss, x[select], y[select])
+    feed = TensorFeed(inputs={"x": x[rows]}, target=y[rows], seed=seed)
+    folder = Path(out) if out is not None else None
+    if folder:
+        files.make_folder(folder)
+    journal = events.Journal(folder / "events.jsonl" if folder else None)
+    plan = planning.first(settings, feed.steps_per_epoch(settings.batch))
+    clocked = "epochs" not in (set or {})
+    live = planning.Measured(settings, minutes * 60.0 if clocked else None, plan.steps)
+    kept: list[Event] = []
+    with machine.arithmetic(settings.threads):
+        for event in learn(
+            trainee,
+            feed,
+            live,
+            plan,
+            settings=settings,
+            seed=seed,
+            folder=folder / "checkpoint" if folder else None,
+        ):
+            journal.write(event)
+            kept.append(event)
+        with torch.no_grad():
+            final = trainee.evaluate()["loss"]
+    journal.close()
+    card = {
+        "task": "module",
+        "network": type(module).__name__,
+        "rows": {"train": len(rows), "validation": held, "test": 0},
+        "metric": {"name": "loss", "value": final, "low": None, "high": None},
+        "seconds": {"total": time.monotonic() - started},
+        "steps": kept[-1].step,
+        "seed": seed,
+    }
+    return Run(card=card, model=module, folder=folder, events=tuple(kept))
+
+
+def _settings(by_hand: Mapping[str, Any], rows: int) -> Settings:
+    batch = max(1, min(256, rows // 8))
+    epochs = max(10.0, min(100.0, 2e6 / rows))
+    return make(Settings, {"batch": batch, "epochs": epochs, "lr": 2e-3, **by_hand}, "learning")
+
+
+def _rowwise(loss: Tensor) -> Tensor:
+    if loss.ndim == 0:
+        raise DataError(
+            "the loss gives one number for the whole batch.",
+            hint='give one loss an example: use reduction="none".',
+        )
+    return loss.flatten(1).mean(1) if loss.ndim > 1 else loss
