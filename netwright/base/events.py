@@ -20,10 +20,11 @@ DURABLE = frozenset({"plan", "done"})
 
 
 class Journal:
-    """Appends events to a file. Without a path it only counts."""
+    """Appends events to a file. Without a path it keeps them in memory."""
 
     def __init__(self, path: Path | None) -> None:
         self._appender = files.Appender(path) if path else None
+        self.kept: list[Event] = []
 
     def write(self, event: Event) -> None:
         """Appends one event.
@@ -33,6 +34,8 @@ class Journal:
         """
         if self._appender:
             self._appender.line(to_line(event), flush=event.type in DURABLE)
+        else:
+            self.kept.append(event)
 
     def close(self) -> None:
         """Closes the file."""
