@@ -9,16 +9,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from netwright import outcome, recipe, request, training
-from netwright.base.errors import RecipeError
 from netwright.base.schema import Choice, Event, Finding
 from netwright.learning import checkpoint, machine
 from netwright.outcome import Run
+from netwright.training import Trained
 from netwright.prepare import Prepared, prepare
 from netwright.request import Request
 
 if TYPE_CHECKING:
     from netwright.base.schema import Recipe
-    from netwright.outcome import Folder, Trained
+    from netwright.outcome import Folder
 
 Listen = Callable[[Event], None]
 RESERVE = 0.04
@@ -111,7 +111,7 @@ def _train(
     }
     read_seconds = time.monotonic() - asked.started
     folder.begin(prepared, asked, choices)
-    linear = _train_one(training.linear_job(prepared, asked.seed), prepared, parts, _ignore)
+    linear = training.train_one(training.linear_job(prepared, asked.seed), prepared, parts, _ignore)
     job = replace(
         job,
         folder=folder.checkpoints,
@@ -123,7 +123,7 @@ def _train(
     )
     for name, choice in choices.items():
         tell(Event(type="choice", data={"name": name, **vars(choice)}))
-    best = _train_one(job, prepared, parts, tell, mirrors=_may_mirror(prepared))
+    best = training.train_one(job, prepared, parts, tell, mirrors=training.may_mirror(prepared))
     if _prefers_linear(best, linear, asked, prepared):
         words = f"no deeper network beat it on validation ({best.score:.4g} against {linear.score:.4g})"
         choices["network.depth"] = Choice(value=0, why=words, by="measured")
@@ -171,57 +171,6 @@ def _with_task_settings(prepared: Prepared, choices: dict[str, Choice]) -> Prepa
     values = {name: value for name, value in values.items() if name in known}
     task.settings = replace(task.settings, **values)  # type: ignore[attr-defined]
     return prepared
-
-
-def _train_one(
-    job: training.Job,
-    prepared: Prepared,
-    parts: dict[str, training.Part],
-    tell: Listen,
-    *,
-    mirrors: bool = False,
-) -> Trained:
-    """One network, trained to the end of its plan."""
-    with machine.arithmetic(job.settings.threads):
-        network = training.network(job, prepared.spec, prepared.task)
-        trainee = training.NetworkTrainee(network, prepared.task, parts["select"], mirrors)
-        batches = training.feed(prepared, parts["train"], job.seed, _weights(prepared))
-        events: list[Event] = []
-
-        def note(event: Event) -> None:
-            events.append(event)
-            tell(event)
-
-        ended = training.drain(training.run(job, trainee, batches), note)
-        found = trainee.evaluate()
-    return outcome.Trained(
-        network=network, job=job, events=events, ended=ended, score=found["score"], loss=found["loss"]
-    )
-
-
-def _weights(prepared: Prepared) -> Any:
-    import numpy as np
-    import torch
-
-    from netwright.data.kinds.numerals import numbers
-
-    names = [column.name for column in prepared.columns if column.role == "weight"]
-    if not names:
-        return None
-    cells = prepared.table.frame(names, prepared.split.train).to_series()
-    values = numbers(cells, comma=False)
-    if not (np.isfinite(values).all() and (values >= 0).all() and values.sum() > 0):
-        raise RecipeError(
-            f"the weights in column '{names[0]}' are not all numbers from 0 on.",
-            hint="mend the column, or leave out --weight.",
-        )
-    return torch.from_numpy((values / values.mean()).astype("float32"))
-
-
-def _may_mirror(prepared: Prepared) -> bool:
-    """Whether there are pictures whose flip nobody set."""
-    pictures = [column for column in prepared.columns if column.kind == "image"]
-    return bool(pictures) and not any("flip" in column.settings for column in pictures)
 
 
 def _budget(asked: Request, prepared: Prepared, linear: Trained, folder: Folder) -> float | None:

@@ -6,7 +6,7 @@ import contextlib
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,12 +15,10 @@ from netwright.base.errors import DataError, RecipeError
 from netwright.base.schema import JSON, Choice, Event, Plan, Recipe
 from netwright.learning.checkpoint import plan_from
 from netwright.request import Request
-from netwright.tasks.network import outputs
 
 if TYPE_CHECKING:
     from netwright.prepare import Prepared
-    from netwright.tasks.network import Network
-    from netwright.training import Job, Part
+    from netwright.training import Part, Trained
 
 REQUEST = "request.json"
 
@@ -40,33 +38,6 @@ class Run:
     model: Any
     folder: Path | None = None
     events: tuple[Event, ...] = ()
-
-
-@dataclass(frozen=True, kw_only=True)
-class Trained:
-    """One trained network.
-
-    Attributes:
-        ended: How learning ended: reason, steps, epochs, best step, seconds.
-        score: Headline on the select rows.
-        loss: Loss on the select rows.
-    """
-
-    network: Network
-    job: Job
-    events: list[Event]
-    ended: Mapping[str, JSON]
-    score: float
-    loss: float
-
-    @property
-    def plans(self) -> tuple[Plan, ...]:
-        """The plans that were in force, in order."""
-        return tuple(plan_from(event.data) for event in self.events if event.type == "plan")
-
-    def instead_of(self, other: Trained) -> Trained:
-        """This network in the place of another, which keeps its word on how learning ended."""
-        return replace(self, events=other.events, ended=other.ended)
 
 
 @dataclass(frozen=True, kw_only=True)

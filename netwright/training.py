@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +15,7 @@ from netwright.base.errors import RecipeError
 from netwright.base.schema import JSON, Choice, Event, InputSpec, Plan
 from netwright.data.batches import Batch, TensorFeed
 from netwright.learning import machine, planning
-from netwright.learning.checkpoint import Checkpoint
+from netwright.learning.checkpoint import Checkpoint, plan_from
 from netwright.learning.loop import learn
 from netwright.learning.trainee import Settings
 from netwright.networks import FAMILIES
@@ -101,6 +100,33 @@ class Job:
     resume: Checkpoint | None = None
     folder: Path | None = None
     memory: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trained:
+    """One trained network.
+
+    Attributes:
+        ended: How learning ended: reason, steps, epochs, best step, seconds.
+        score: Headline on the select rows.
+        loss: Loss on the select rows.
+    """
+
+    network: Network
+    job: Job
+    events: list[Event]
+    ended: Mapping[str, JSON]
+    score: float
+    loss: float
+
+    @property
+    def plans(self) -> tuple[Plan, ...]:
+        """The plans that were in force, in order."""
+        return tuple(plan_from(event.data) for event in self.events if event.type == "plan")
+
+    def instead_of(self, other: Trained) -> Trained:
+        """This network in the place of another, which keeps its word on how learning ended."""
+        return replace(self, events=other.events, ended=other.ended)
 
 
 def choose_family(spec: InputSpec, asked: str) -> tuple[str, str]:
@@ -229,8 +255,6 @@ def job_from(choices: Mapping[str, Choice], family: str, spec: InputSpec, seed: 
     values = {name: choice.value for name, choice in choices.items()}
     config = make(FAMILIES[family].Config, _of(values, "network"), "network")
     settings = make(Settings, _of(values, "learning"), "learning")
-    from dataclasses import asdict
-
     return Job(network=family, config=asdict(config), settings=_bounded(settings, spec), seed=seed)
 
 
@@ -253,6 +277,52 @@ def drain(events: Iterator[Event], into: Any) -> dict[str, JSON]:
     return last
 
 
-def seconds_since(start: float) -> float:
-    """Seconds since a moment of the monotonic clock."""
-    return time.monotonic() - start
+def train_one(
+    job: Job,
+    prepared: Prepared,
+    parts: Mapping[str, Part],
+    tell: Callable[[Event], None],
+    *,
+    mirrors: bool = False,
+) -> Trained:
+    """One network, trained to the end of its plan."""
+    with machine.arithmetic(job.settings.threads):
+        built = network(job, prepared.spec, prepared.task)
+        trainee = NetworkTrainee(built, prepared.task, parts["select"], mirrors)
+        batches = feed(prepared, parts["train"], job.seed, _weights(prepared))
+        events: list[Event] = []
+
+        def note(event: Event) -> None:
+            events.append(event)
+            tell(event)
+
+        ended = drain(run(job, trainee, batches), note)
+        found = trainee.evaluate()
+    return Trained(
+        network=built, job=job, events=events, ended=ended, score=found["score"], loss=found["loss"]
+    )
+
+
+def _weights(prepared: Prepared) -> Any:
+    import numpy as np
+    import torch
+
+    from netwright.data.kinds.numerals import numbers
+
+    names = [column.name for column in prepared.columns if column.role == "weight"]
+    if not names:
+        return None
+    cells = prepared.table.frame(names, prepared.split.train).to_series()
+    values = numbers(cells, comma=False)
+    if not (np.isfinite(values).all() and (values >= 0).all() and values.sum() > 0):
+        raise RecipeError(
+            f"the weights in column '{names[0]}' are not all numbers from 0 on.",
+            hint="mend the column, or leave out --weight.",
+        )
+    return torch.from_numpy((values / values.mean()).astype("float32"))
+
+
+def may_mirror(prepared: Prepared) -> bool:
+    """Whether there are pictures whose flip nobody set."""
+    pictures = [column for column in prepared.columns if column.kind == "image"]
+    return bool(pictures) and not any("flip" in column.settings for column in pictures)

@@ -1,54 +1,50 @@
-"""Codes enter as one-hot vectors, or as learned vectors where a column has many."""
+"""Category codes: one-hot where there are few, embedded where there are many."""
 
-# B = examples, F = columns
+# B = rows, F = columns
 
 from __future__ import annotations
-
-from itertools import accumulate
 
 import torch
 from torch import Tensor, nn
 
 from netwright.base.schema import Field
-from netwright.networks.inputs.entry import AbstractEntry, Entering
+
+FEW = 64
+"""Columns with up to so many codes enter as one-hot vectors."""
+EMBEDDED = 16
+"""Features a column with more codes is embedded in."""
 
 
-class Codes(AbstractEntry):
-    """A block of codes, (B, F) int64 in [0, size of the column) -> one-hot vectors, then learned ones."""
+class Codes(nn.Module):
+    """One-hot vectors of small columns beside embeddings of large ones."""
 
-    few_F: Tensor
-    many_F: Tensor
-    few_start_F: Tensor
-    many_start_F: Tensor
+    def __init__(self, field: Field) -> None:
+        super().__init__()
+        small = [index for index, size in enumerate(field.sizes) if size <= FEW]
+        large = [index for index, size in enumerate(field.sizes) if size > FEW]
+        self.hot = sum(field.sizes[index] for index in small)
+        self.width = self.hot + EMBEDDED * len(large)
+        self.register_buffer("small_F", torch.tensor(small, dtype=torch.long))
+        self.register_buffer("large_F", torch.tensor(large, dtype=torch.long))
+        self.register_buffer("hot_start_F", _starts([field.sizes[index] for index in small]))
+        self.register_buffer("row_start_F", _starts([field.sizes[index] for index in large]))
+        rows = sum(field.sizes[index] for index in large)
+        self.table_RD = nn.Parameter(torch.randn(rows, EMBEDDED) * 0.25) if large else None
 
-    def __init__(self, field: Field, entering: Entering) -> None:
-        super().__init__(field, entering)
-        sizes = field.sizes
-        few = [place for place, size in enumerate(sizes) if size <= entering.one_hot]
-        many = [place for place, size in enumerate(sizes) if size > entering.one_hot]
-        # derived from the field at every building, so not part of what is saved
-        self.register_buffer("few_F", torch.tensor(few, dtype=torch.long), persistent=False)
-        self.register_buffer("many_F", torch.tensor(many, dtype=torch.long), persistent=False)
-        self.register_buffer("few_start_F", _starts([sizes[place] for place in few]), persistent=False)
-        self.register_buffer("many_start_F", _starts([sizes[place] for place in many]), persistent=False)
-        self.flat = sum(sizes[place] for place in few)
-        rows = sum(sizes[place] for place in many)
-        self.table = nn.Embedding(rows, entering.code_width) if many else None
-        self.chunks = (*(sizes[place] for place in few), *[entering.code_width] * len(many))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Codes to vectors, side by side."""
-        if self.table is None:
-            return self._one_hot(x + self.few_start_F)
-        learned = self.table(x[:, self.many_F] + self.many_start_F).flatten(1)
-        if not self.flat:
-            return learned
-        return torch.cat([self._one_hot(x[:, self.few_F] + self.few_start_F), learned], dim=1)
-
-    def _one_hot(self, place_BF: Tensor) -> Tensor:
-        zeros = torch.zeros(len(place_BF), self.flat, device=place_BF.device)
-        return zeros.scatter_(1, place_BF, 1.0)
+    def forward(self, code_BF: Tensor) -> Tensor:
+        """(B, F) int64 to (B, width) float32."""
+        parts = []
+        if self.hot:
+            place_BF = code_BF.index_select(1, self.small_F) + self.hot_start_F  # type: ignore[arg-type,operator]
+            zeros = torch.zeros(len(code_BF), self.hot, device=code_BF.device)
+            parts.append(zeros.scatter_(1, place_BF, 1.0))
+        if self.table_RD is not None:
+            row_BF = code_BF.index_select(1, self.large_F) + self.row_start_F  # type: ignore[arg-type,operator]
+            parts.append(nn.functional.embedding(row_BF, self.table_RD).flatten(1))
+        return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
 
 
 def _starts(sizes: list[int]) -> Tensor:
-    return torch.tensor([0, *accumulate(sizes)][:-1] if sizes else [], dtype=torch.long)
+    """Where each column's block begins when all stand side by side."""
+    ends = torch.tensor([0, *sizes[:-1]] if sizes else [], dtype=torch.long)
+    return ends.cumsum(0)

@@ -1,11 +1,6 @@
-"""Numbers enter as they are, or as vectors: piecewise linear or periodic.
+"""Numbers, as they are or embedded."""
 
-References: Gorishniy et al. 2022, https://arxiv.org/abs/2203.05556 (both embeddings);
-https://github.com/yandex-research/rtdl-num-embeddings (piecewise linear, version B: a linear map plus
-a correction that starts at zero).
-"""
-
-# B = examples, F = columns, T = bins, D = width of the vector of one number
+# B = rows, F = columns, N = bins, D = features a number is embedded in
 
 from __future__ import annotations
 
@@ -15,85 +10,67 @@ import torch
 from torch import Tensor, nn
 
 from netwright.base.schema import Field
-from netwright.networks.inputs.entry import AbstractEntry, Entering
-
-_FREQUENCIES = 16
-_SPREAD = 0.3
-"""Standard deviation of the first frequencies, in turns per unit of a scaled number."""
 
 
-class Numbers(AbstractEntry):
-    """A block of numbers, (B, F) float32 -> (B, F * D)."""
+class Numbers(nn.Module):
+    """Standardised numbers beside what an embedding makes of each column.
 
-    def __init__(self, field: Field, entering: Entering) -> None:
-        super().__init__(field, entering)
-        columns, width = field.shape[0], entering.embedding_width
-        self.embed: nn.Module = nn.Identity()
-        if entering.embedding == "piecewise":
-            edges = field.edges or ((),) * columns
-            self.embed = Piecewise(edges, width)
-        elif entering.embedding == "periodic":
-            self.embed = Periodic(columns, width)
-        self.chunks = (1 if entering.embedding == "none" else width,) * columns
+    "piecewise": how far the number has come through each bin of its column, mapped linearly, added to
+    a linear embedding and starting from zero; "periodic": sines and cosines of learned frequencies.
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Scaled numbers to the vectors of all columns, side by side."""
-        embedded: Tensor = self.embed(x)
-        return embedded
+    Reference: Gorishniy et al. 2022, https://arxiv.org/abs/2203.05556, sections 3.2 and 3.3.
+    """
 
-
-class Piecewise(nn.Module):
-    """A piecewise-linear curve of each number, one for each of D outputs, that starts as a line."""
-
-    left_FT: Tensor
-    inverse_FT: Tensor
-
-    def __init__(self, edges: tuple[tuple[float, ...], ...], width: int) -> None:
+    def __init__(self, field: Field, embedding: str, width: int) -> None:
         super().__init__()
-        columns = len(edges)
-        bins = max(1, max(len(each) for each in edges) - 1)
-        left = [_padded(each[:-1], bins) for each in edges]
-        inverse = [_padded(_inverses(each), bins) for each in edges]
-        # derived from the field at every building, so not part of what is saved
-        self.register_buffer("left_FT", torch.tensor(left), persistent=False)
-        self.register_buffer("inverse_FT", torch.tensor(inverse), persistent=False)
+        columns = field.shape[0]
+        edged = [index for index in range(columns) if field.edges and len(field.edges[index]) > 2]
+        self.kind = embedding if edged and embedding != "none" else "none"
+        if self.kind == "none":
+            self.width = columns
+            return
+        self.plain_parameters = True
+        self.register_buffer("edged_E", torch.tensor(edged, dtype=torch.long))
+        self.width = columns + len(edged) * width
+        shape = (len(edged), width)
         bound = width**-0.5
-        self.slope_FD = nn.Parameter(torch.empty(columns, width).uniform_(-bound, bound))
-        self.bias_FD = nn.Parameter(torch.empty(columns, width).uniform_(-bound, bound))
-        self.weight_FTD = nn.Parameter(torch.zeros(columns, bins, width))
+        self.weight_ED = nn.Parameter(torch.empty(shape).uniform_(-bound, bound))
+        self.bias_ED = nn.Parameter(torch.empty(shape).uniform_(-bound, bound))
+        if self.kind == "piecewise":
+            self._make_bins([field.edges[index] for index in edged], width)
+        else:
+            self.frequency_EH = nn.Parameter(torch.randn(len(edged), 16) * 0.3)
+            self.mix_EHD = nn.Parameter(torch.empty(len(edged), 32, width).uniform_(-0.18, 0.18))
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, F) -> (B, F * D)."""
-        filled_FBT = ((x.t().unsqueeze(2) - self.left_FT.unsqueeze(1)) * self.inverse_FT.unsqueeze(1)).clamp_(0, 1)
-        curve_BFD = torch.bmm(filled_FBT, self.weight_FTD).transpose(0, 1)
-        line_BFD = torch.addcmul(self.bias_FD, x.unsqueeze(2), self.slope_FD)
-        return (line_BFD + curve_BFD).flatten(1)
+    def _make_bins(self, edges: list[tuple[float, ...]], width: int) -> None:
+        most = max(len(each) for each in edges) - 1
+        starts = torch.zeros(len(edges), most)
+        inverse = torch.zeros(len(edges), most)
+        low = torch.zeros(len(edges), most)
+        high = torch.ones(len(edges), most)
+        for row, each in enumerate(edges):
+            points = torch.tensor(each, dtype=torch.float32)
+            bins = len(each) - 1
+            starts[row, :bins] = points[:-1]
+            inverse[row, :bins] = 1.0 / (points[1:] - points[:-1]).clamp(min=1e-6)
+            low[row, 0] = -1.0  # below the first edge and above the last the bin goes on, a bin's width
+            high[row, bins - 1] = 2.0
+        for name, tensor in (("starts", starts), ("inverse", inverse), ("low", low), ("high", high)):
+            self.register_buffer(f"{name}_EN", tensor)
+        self.bins_END = nn.Parameter(torch.zeros(len(edges), most, width))
 
-
-class Periodic(nn.Module):
-    """Cosines of learned frequencies of each number, mixed to D - 1 outputs, beside the number itself."""
-
-    def __init__(self, columns: int, width: int) -> None:
-        super().__init__()
-        self.frequency_FT = nn.Parameter(torch.randn(columns, _FREQUENCIES) * _SPREAD)
-        self.phase_FT = nn.Parameter(torch.empty(columns, _FREQUENCIES).uniform_(-0.5, 0.5))
-        bound = _FREQUENCIES**-0.5
-        shape = (columns, _FREQUENCIES, width - 1)
-        self.weight_FTD = nn.Parameter(torch.empty(shape).uniform_(-bound, bound))
-        self.bias_FD = nn.Parameter(torch.empty(columns, width - 1).uniform_(-bound, bound))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, F) -> (B, F * D)."""
-        turns_BFT = torch.addcmul(self.phase_FT, x.unsqueeze(2), self.frequency_FT)
-        waves_FBT = torch.cos(2 * math.pi * turns_BFT).transpose(0, 1)
-        mixed_BFD = torch.bmm(waves_FBT, self.weight_FTD).transpose(0, 1) + self.bias_FD
-        return torch.cat([x.unsqueeze(2), mixed_BFD], dim=2).flatten(1)
-
-
-def _inverses(edges: tuple[float, ...]) -> tuple[float, ...]:
-    return tuple(1.0 / (right - left) for left, right in zip(edges, edges[1:], strict=False))
-
-
-def _padded(values: tuple[float, ...], length: int) -> list[float]:
-    """Bins that a column lacks have inverse width 0: they are never filled."""
-    return [*values, *[0.0] * (length - len(values))]
+    def forward(self, x_BF: Tensor) -> Tensor:
+        """(B, F) to (B, width)."""
+        if self.kind == "none":
+            return x_BF
+        x_BE = x_BF.index_select(1, self.edged_E)  # type: ignore[arg-type]
+        linear_BED = x_BE.unsqueeze(2) * self.weight_ED + self.bias_ED
+        if self.kind == "piecewise":
+            part_BEN = (x_BE.unsqueeze(2) - self.starts_EN) * self.inverse_EN
+            part_BEN = torch.minimum(torch.maximum(part_BEN, self.low_EN), self.high_EN)
+            extra = torch.bmm(part_BEN.transpose(0, 1), self.bins_END).transpose(0, 1)
+        else:
+            angle_BEH = 2 * math.pi * x_BE.unsqueeze(2) * self.frequency_EH
+            waves = torch.cat([angle_BEH.sin(), angle_BEH.cos()], dim=2)
+            extra = torch.bmm(waves.transpose(0, 1), self.mix_EHD).transpose(0, 1)
+        return torch.cat([x_BF, (linear_BED + extra).flatten(1)], dim=1)

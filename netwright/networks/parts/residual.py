@@ -1,33 +1,27 @@
-"""A pre-norm residual block."""
-
-# D = width
+"""A residual block of two linear maps."""
 
 from __future__ import annotations
 
 from torch import Tensor, nn
-from torch.nn import functional
 
 
 class Residual(nn.Module):
-    """x + affine(relu(affine(norm(x)))); the last affine starts at zero, so the block starts as nothing.
+    """x + W2 · dropout(relu(W1 · norm(x))); W2 starts at zero, so the block starts as the identity.
 
-    Args:
-        width: D of what goes in and out.
-        dropout: Share of hidden units dropped while training.
+    Reference: He et al. 2016, https://arxiv.org/abs/1603.05027 (pre-activation).
     """
 
-    def __init__(self, width: int, dropout: float) -> None:
+    def __init__(self, width: int, hidden: int, dropout: float) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(width)
-        self.up = nn.Linear(width, width)
-        self.down = nn.Linear(width, width)
-        self.dropout = dropout
-        nn.init.zeros_(self.down.weight)
-        nn.init.zeros_(self.down.bias)
+        self.widen = nn.Linear(width, hidden)
+        self.dropout = nn.Dropout(dropout)
+        self.narrow = nn.Linear(hidden, width)
+        nn.init.zeros_(self.narrow.weight)
+        nn.init.zeros_(self.narrow.bias)
 
-    def forward(self, x_D: Tensor) -> Tensor:
-        """(..., D) -> (..., D)."""
-        hidden = functional.relu(self.up(self.norm(x_D)), inplace=True)
-        if self.dropout and self.training:
-            hidden = functional.dropout(hidden, self.dropout)
-        return x_D + self.down(hidden)  # type: ignore[no-any-return]
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., width) to the same."""
+        hidden = nn.functional.relu(self.widen(self.norm(x)))
+        out: Tensor = x + self.narrow(self.dropout(hidden))
+        return out

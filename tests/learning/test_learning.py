@@ -1,0 +1,224 @@
+"""What must be true of learning: plans, schedules, exact resume, roll-back, halving, replay."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from netwright.base.errors import LearningError
+from netwright.base.schema import Event, Plan
+from netwright.data.batches import TensorFeed
+from netwright.learning import checkpoint, machine, planning, schedules
+from netwright.learning.loop import learn
+from netwright.learning.optimizers import Muon, Optimizers, orthogonal
+from netwright.learning.stopping import History
+from netwright.learning.trainee import Settings
+from netwright.modules import ModuleTrainee
+
+SETTINGS = Settings(batch=32, epochs=6, lr=0.01, evaluations=10, patience=100)
+
+
+def problem(rows: int = 320) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(rows, 4, generator=generator)
+    return x, (x[:, :1] * x[:, 1:2]).float()
+
+
+def rowwise(output: Tensor, target: Tensor) -> Tensor:
+    return (output - target).square().mean(1)
+
+
+def make_trainee() -> ModuleTrainee:
+    torch.manual_seed(1)
+    module = nn.Sequential(nn.Linear(4, 16), nn.ReLU(), nn.Dropout(0.2), nn.Linear(16, 1))
+    x, y = problem()
+    return ModuleTrainee(module, rowwise, x[:64], y[:64])
+
+
+def make_feed() -> TensorFeed:
+    x, y = problem()
+    return TensorFeed(inputs={"x": x[64:]}, target=y[64:], seed=3)
+
+
+def run(
+    settings: Settings = SETTINGS,
+    *,
+    trainee: ModuleTrainee | None = None,
+    planner: planning.Planner | None = None,
+    plan: Plan | None = None,
+    resume: checkpoint.Checkpoint | None = None,
+    folder: Path | None = None,
+    stop_at: int | None = None,
+) -> tuple[ModuleTrainee, list[Event]]:
+    trainee = trainee or make_trainee()
+    feed = make_feed()
+    plan = plan or planning.first(settings, feed.steps_per_epoch(settings.batch))
+    planner = planner or planning.Measured(settings, None, plan.steps)
+    events = []
+    with machine.arithmetic(1):
+        for event in learn(
+            trainee, feed, planner, plan, settings=settings, seed=5, resume=resume, folder=folder
+        ):
+            events.append(event)
+            if stop_at is not None and event.step >= stop_at:
+                break
+    return trainee, events
+
+
+def bits(module: nn.Module) -> list[Tensor]:
+    return [tensor.clone() for tensor in module.state_dict().values()]
+
+
+def same(first: nn.Module, second: nn.Module) -> bool:
+    return all(torch.equal(a, b) for a, b in zip(bits(first), bits(second), strict=True))
+
+
+def test_the_same_seed_gives_the_same_bits() -> None:
+    assert same(run()[0].module, run()[0].module)
+
+
+@pytest.mark.parametrize("stop_at", [5, 17, 30, 44])
+def test_a_resumed_run_ends_with_the_bits_of_an_uninterrupted_one(
+    stop_at: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, _ = run()
+    monkeypatch.setattr("netwright.learning.loop._Saver.offer", lambda s, each: s.save(each, each.kept))
+    run(folder=tmp_path, stop_at=stop_at)
+    found = checkpoint.load(tmp_path)
+    assert found is not None and 0 < found.step <= stop_at
+    resumed, events = run(resume=found, plan=found.plan)
+    assert same(whole.module, resumed.module)
+    assert events[0].step > found.step
+
+
+def test_replayed_plans_give_the_bits_of_the_run_that_made_them() -> None:
+    settings = replace(SETTINGS, epochs=40, patience=4)
+    first, events = run(settings)
+    plans = [checkpoint.plan_from(dict(each.data)) for each in events if each.type == "plan"]
+    assert len(plans) > 1, "patience must have revised the plan"
+    second, _ = run(settings, plan=plans[0], planner=planning.Replay(plans[1:]))
+    assert same(first.module, second.module)
+
+
+def test_the_rate_rises_stays_and_falls_to_zero() -> None:
+    plan = planning.first(replace(SETTINGS, epochs=100, warmup=0.1, decay=0.5), 10)
+    rates = [schedules.rate(step, plan) for step in range(plan.steps + 1)]
+    assert rates[0] == pytest.approx(1 / plan.warmup)
+    assert max(rates) == 1.0
+    assert rates[-1] == 0.0
+    assert all(a >= b for a, b in itertools.pairwise(rates[plan.decay_from :]))
+
+
+def test_time_shortens_a_plan_and_never_makes_it_longer_than_enough() -> None:
+    plan = planning.first(replace(SETTINGS, epochs=100), 10)
+    planner = planning.Measured(replace(SETTINGS, epochs=100), 1.0, plan.steps)
+    seen = [plan]
+    for step in range(1, 200):
+        revised = planner.next(seen[-1], planning.Progress(step, step * 0.01, History()))
+        seen += [revised] if revised else []
+    assert 90 <= seen[-1].steps <= 110, "a second holds a hundred steps of 10 ms"
+    assert all(each.steps <= plan.steps for each in seen)
+
+
+def test_where_enough_is_less_than_the_minutes_no_plan_is_made() -> None:
+    plan = planning.first(replace(SETTINGS, epochs=10), 10)
+    planner = planning.Measured(SETTINGS, 1e6, plan.steps)
+    progress = (planning.Progress(step, step * 0.01, History()) for step in range(1, 100))
+    assert all(planner.next(plan, each) is None for each in progress)
+
+
+def test_patience_cools_down_and_stops() -> None:
+    _, events = run(replace(SETTINGS, epochs=200, patience=3))
+    assert events[-1].type == "stop"
+    assert events[-1].step < 200 * make_feed().steps_per_epoch(32)
+
+
+def test_a_loss_that_is_not_finite_rolls_back_and_halves_the_rate() -> None:
+    trainee = make_trainee()
+    calls = itertools.count()
+    plain = trainee.loss
+
+    def poisoned(batch: object) -> Tensor:
+        loss = plain(batch)  # type: ignore[arg-type]
+        return loss * math.nan if next(calls) == 10 else loss
+
+    trainee.loss = poisoned  # type: ignore[method-assign]
+    _, events = run(trainee=trainee)
+    plans = [event for event in events if event.type == "plan"]
+    assert [event.type for event in events].count("trouble") == 1
+    assert plans[-1].data["segment"]["rate"] == 0.5
+    assert all(torch.isfinite(tensor).all() for tensor in bits(trainee.module))
+
+
+def test_a_loss_that_is_never_finite_ends_with_advice() -> None:
+    trainee = make_trainee()
+    plain = trainee.loss
+    trainee.loss = lambda batch: plain(batch) * math.nan  # type: ignore[method-assign]
+    with pytest.raises(LearningError, match="not finite"):
+        run(trainee=trainee)
+
+
+def test_out_of_memory_halves_what_is_taken_at_once_and_learns_the_same() -> None:
+    trainee = make_trainee()
+    trainee.module[2] = nn.Dropout(0.0)  # type: ignore[index]
+    whole = make_trainee()
+    whole.module[2] = nn.Dropout(0.0)  # type: ignore[index]
+    plain = trainee.loss
+
+    def scarce(batch: object) -> Tensor:
+        if len(batch.example_B) > 16:  # type: ignore[attr-defined]
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+        return plain(batch)  # type: ignore[arg-type]
+
+    trainee.loss = scarce  # type: ignore[method-assign]
+    run(trainee=trainee)
+    run(trainee=whole)
+    for a, b in zip(bits(trainee.module), bits(whole.module), strict=True):
+        # sums in another order: float32 rounding, amplified by 48 steps of Adam
+        torch.testing.assert_close(a, b, atol=2e-3, rtol=1e-2)
+
+
+def test_a_muon_direction_has_singular_values_near_one() -> None:
+    torch.manual_seed(0)
+    values = torch.linalg.svdvals(orthogonal(torch.randn(3, 8, 20), steps=6))
+    # the quintic of Jordan et al. brings them to 0.7-1.2, not to 1
+    assert values.min() > 0.5
+    assert values.max() < 1.3
+
+
+@pytest.mark.parametrize("kind", ["adamw", "muon"])
+def test_optimizer_state_survives_its_tensors(kind: str) -> None:
+    settings = replace(SETTINGS, optimizer=kind)
+    module = nn.Sequential(nn.Linear(3, 5), nn.Linear(5, 2))
+
+    def step(optimizers: Optimizers) -> None:
+        torch.manual_seed(7)
+        module(torch.randn(4, 3)).square().sum().backward()
+        optimizers.step(1.0)
+
+    first = Optimizers(module, settings)
+    step(first)
+    weights, tensors = bits(module), first.tensors()
+    step(first)
+    expected = bits(module)
+    for tensor, before in zip(module.state_dict().values(), weights, strict=True):
+        tensor.copy_(before)
+    second = Optimizers(module, settings)
+    second.load(tensors)
+    step(second)
+    assert all(torch.equal(a, b) for a, b in zip(bits(module), expected, strict=True))
+    assert any(isinstance(each, Muon) for each in second.each) == (kind == "muon")
+
+
+def test_order_is_a_function_of_seed_and_epoch_and_covers_every_row() -> None:
+    feed = make_feed()
+    first, again, other = (torch.cat(list(feed.order(e, 32))) for e in (0, 0, 1))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+    assert sorted(first.tolist()) == list(range(256))
