@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 from netwright.base.errors import RecipeError, did_you_mean
@@ -44,7 +44,7 @@ class Request:
     out: Any = None
     force: bool = False
     allow_outside: bool = False
-    started: float = field(default_factory=time.monotonic)
+    started: float = field(default_factory=monotonic)
     """When the command began, by the monotonic clock: minutes count from here."""
 
     def __post_init__(self) -> None:
