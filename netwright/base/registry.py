@@ -14,11 +14,11 @@ from netwright.base.errors import unknown
 
 
 class Registry(Mapping[str, Any]):
-    """Name -> class, loaded on first use.
+    """Name -> class (or module), loaded on first use.
 
     Args:
         what: What the things are called in an error message, such as "network".
-        places: Name -> "package.module:Attribute".
+        places: Name -> "package.module:Attribute", or "package.module" for the module itself.
     """
 
     def __init__(self, what: str, places: Mapping[str, str]) -> None:
@@ -33,8 +33,9 @@ class Registry(Mapping[str, Any]):
         """
         if name not in self._places:
             raise unknown(self.what, name, self._places)
-        module, attribute = self._places[name].split(":")
-        return getattr(importlib.import_module(module), attribute)
+        module, _, attribute = self._places[name].partition(":")
+        found = importlib.import_module(module)
+        return getattr(found, attribute) if attribute else found
 
     def __contains__(self, name: object) -> bool:
         return name in self._places

@@ -1,0 +1,38 @@
+"""Parquet files, the layout of Hugging Face data sets with pictures in it too."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from netwright.base.errors import DataError
+from netwright.data.readers.cells import clean
+from netwright.data.table import ReadOptions, Table
+
+MAX_CELLS = 2_000_000_000
+
+
+def claims(source: Any) -> str | None:
+    """None for a file that begins or is named as Parquet."""
+    if isinstance(source, Path) and source.is_file() and source.suffix.lower() in (".parquet", ".pq"):
+        return None
+    return "it is not a .parquet file."
+
+
+def read(source: Path, options: ReadOptions) -> Table:
+    """The table; types stay as the file has them.
+
+    Raises:
+        DataError: If it claims more cells than can be held.
+    """
+    import polars as pl
+
+    schema = pl.read_parquet_schema(source)
+    rows = pl.scan_parquet(source).select(pl.len()).collect().item()
+    if rows * max(1, len(schema)) > MAX_CELLS:
+        raise DataError(
+            f"'{source}' says it has {rows:,} rows and {len(schema):,} columns.",
+            hint="that is more than fits in memory; cut it into smaller files.",
+        )
+    cells = clean(pl.read_parquet(source, glob=False), options)
+    return Table(cells=cells, source=source.name, root=source.parent, options=options)

@@ -1,0 +1,234 @@
+"""Text tables: CSV, TSV and other delimiters, gzipped or not, with or without a header."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from netwright.base.errors import DataError
+from netwright.base.schema import Finding
+from netwright.data.readers.cells import clean
+from netwright.data.readers.text import content, decode
+from netwright.data.table import ReadOptions, Table
+
+if TYPE_CHECKING:
+    import polars as pl
+
+DELIMITERS = (",", "\t", ";", "|")
+SUFFIXES = (".csv", ".tsv", ".tab", ".data", ".dat", ".psv", ".txt")
+LONGEST_FIELD = 16_000_000
+
+
+def claims(source: Any) -> str | None:
+    """None for a file of text."""
+    if isinstance(source, Path) and source.is_file():
+        suffix = Path(source.name.lower().removesuffix(".gz")).suffix
+        if suffix in SUFFIXES or not suffix:
+            return None
+        return f"'{suffix}' is not a suffix of a table ({', '.join(SUFFIXES)})."
+    return "it is not a text file."
+
+
+def read(source: Path, options: ReadOptions) -> Table:
+    """The table, all cells String.
+
+    Raises:
+        DataError: If the file is empty, has no rows, or a row has too many or too few cells.
+    """
+    raw = content(source)
+    if not raw.strip():
+        raise DataError(f"'{source}' is empty.", hint="give a file with a header and rows.")
+    text, encoding = decode(raw, source)
+    text = text.lstrip("\n\r").rstrip()
+    _refuse_unlike_tables(text, source)
+    delimiter = sniff(text)
+    header = options.header == "auto" and _has_header(text, delimiter)
+    frame = _parse(text, delimiter, source)
+    first = _first_row(text, delimiter)
+    findings = _said(encoding, delimiter)
+    if header:
+        names, frame = first, frame.slice(1)
+        if frame.height == 0:
+            raise DataError(
+                f"'{source}' has a header and no rows.",
+                hint="give a file with rows, or say --header none if the line is data.",
+            )
+        frame.columns = _names(names, source)
+    else:
+        frame.columns = _numbered(options, frame.width)
+        if options.header == "auto":
+            findings.append(_no_header(source, frame.width))
+    cells = clean(frame, options)
+    root = source.parent
+    return Table(
+        cells=cells, source=source.name, root=root, findings=tuple(findings), options=options
+    )
+
+
+def sniff(text: str) -> str:
+    """The delimiter that cuts the first lines into the same number of cells, more than one if it can."""
+    sample = text[:100_000]
+    best = (0.0, 0, ",")
+    for order, delimiter in enumerate(DELIMITERS):
+        try:
+            rows = list(csv.reader(io.StringIO(sample), delimiter=delimiter))[:100]
+        except csv.Error:
+            continue
+        if len(rows) > 1 and len(text) > len(sample):
+            rows = rows[:-1]
+        widths = Counter(len(row) for row in rows if row)
+        width, count = widths.most_common(1)[0] if widths else (1, 0)
+        if width > 1:
+            best = max(best, (count / max(1, sum(widths.values())), -order, delimiter))
+    return best[2]
+
+
+def _parse(text: str, delimiter: str, source: Path) -> pl.DataFrame:
+    import polars as pl
+
+    try:
+        frame = pl.read_csv(
+            io.BytesIO(text.encode()),
+            separator=delimiter,
+            has_header=False,
+            infer_schema=False,
+            raise_if_empty=False,
+            truncate_ragged_lines=False,
+            missing_utf8_is_empty_string=True,
+        )
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+        raise _ragged(text, delimiter, source, str(error)) from error
+    if frame.width and frame[-1, -1] == "" or _may_be_short(frame):
+        problem = _first_ragged(text, delimiter)
+        if problem:
+            raise _ragged_at(problem, source)
+    return frame
+
+
+def _may_be_short(frame: pl.DataFrame) -> bool:
+    """Whether a last cell is empty: polars fills up rows that have too few cells."""
+    if frame.width < 2:
+        return False
+    return bool((frame.to_series(frame.width - 1) == "").any())
+
+
+def _ragged(text: str, delimiter: str, source: Path, reason: str) -> DataError:
+    problem = _first_ragged(text, delimiter)
+    if problem:
+        return _ragged_at(problem, source)
+    if text.count('"') % 2:
+        return DataError(
+            f"'{source}' has a quote that is opened and never closed.",
+            hint='look for a lone " in the file.',
+        )
+    return DataError(f"'{source}' cannot be parsed: {reason.splitlines()[0]}.", hint="mend the file.")
+
+
+def _first_ragged(text: str, delimiter: str) -> tuple[int, int, int] | None:
+    """Line, cells found and cells expected of the first row that differs from the first."""
+    csv.field_size_limit(LONGEST_FIELD)
+    reader = csv.reader(io.StringIO(text), delimiter=delimiter)
+    expected, begins = 0, 1
+    try:
+        for row in reader:
+            if row and not expected:
+                expected = len(row)
+            if row and len(row) != expected:
+                return begins, len(row), expected
+            begins = reader.line_num + 1
+    except csv.Error:
+        return None
+    return None
+
+
+def _ragged_at(problem: tuple[int, int, int], source: Path) -> DataError:
+    line, found, expected = problem
+    return DataError(
+        f"line {line} of '{source}' has {found} cells where the first line has {expected}.",
+        hint="mend that line: a missing or stray delimiter, or a cell that needs quotes.",
+    )
+
+
+def _first_row(text: str, delimiter: str) -> list[str]:
+    return next(csv.reader(io.StringIO(text[:LONGEST_FIELD]), delimiter=delimiter))
+
+
+def _has_header(text: str, delimiter: str) -> bool:
+    """Whether the first line names the columns: no number in it, or unlike the types below it."""
+    rows = list(csv.reader(io.StringIO(text[:200_000]), delimiter=delimiter))[:60]
+    first, rest = rows[0], [row for row in rows[1:50] if len(row) == len(rows[0])]
+    named = [cell.strip() for cell in first]
+    if len(set(named)) < len(named) and not rest:
+        return True
+    if not any(_is_number(cell) for cell in named):
+        return _unlike_below(named, rest)
+    numeric = [
+        i for i in range(len(first)) if rest and all(_is_number(r[i]) or not r[i].strip() for r in rest)
+    ]
+    return not any(_is_number(named[i]) for i in numeric) and bool(numeric) and len(rest) > 0
+
+
+def _unlike_below(named: list[str], rest: list[list[str]]) -> bool:
+    """A first line of words is data only if every one of them comes again in its own column."""
+    if not rest:
+        return True
+    return not all(
+        not name or any(row[i].strip() == name for row in rest) for i, name in enumerate(named)
+    )
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell.strip().rstrip("%").replace(",", ""))
+    except ValueError:
+        return False
+    return True
+
+
+def _names(names: list[str], source: Path) -> list[str]:
+    ready = [name.strip() or f"c{place}" for place, name in enumerate(names, start=1)]
+    twice = [name for name, count in Counter(ready).items() if count > 1]
+    if twice:
+        raise DataError(
+            f"'{source}' has {len(twice)} column name{'s' if len(twice) > 1 else ''} more than once: "
+            f"{', '.join(repr(name) for name in twice[:5])}.",
+            hint="rename the columns, or use --header none if the first line is data.",
+        )
+    return ready
+
+
+def _numbered(options: ReadOptions, width: int) -> list[str]:
+    if options.like and len(options.like) == width:
+        return list(options.like)
+    return [f"c{place}" for place in range(1, width + 1)]
+
+
+def _said(encoding: str, delimiter: str) -> list[Finding]:
+    found = []
+    if encoding != "utf-8":
+        found.append(Finding(name="encoding", what=f"the file is {encoding}", done="read as such"))
+    if delimiter not in ",\t":
+        found.append(
+            Finding(name="delimiter", what=f"cells are separated by '{delimiter}'", done="read as such")
+        )
+    return found
+
+
+def _no_header(source: Path, width: int) -> Finding:
+    return Finding(
+        name="no header",
+        what=f"the first line of {source.name} looks like data",
+        count=width,
+        done=f"columns are called c1 to c{width}",
+    )
+
+
+def _refuse_unlike_tables(text: str, source: Path) -> None:
+    head = text[:20_000].splitlines()[:20]
+    if source.suffix.lower() == ".dat" and head and all("::" in line for line in head):
+        raise DataError(f"'{source}' holds ratings ('::').", hint="ratings arrive in a later version.")
+    if source.suffix.lower() == ".txt" and not any(mark in text[:20_000] for mark in DELIMITERS):
+        raise DataError(f"'{source}' is a text.", hint="texts arrive in a later version.")
