@@ -35,9 +35,7 @@ class Baseline:
         return {"name": self.name, "words": self.words, "value": self.values.get(metric)}
 
 
-def blind(
-    task: str, train: pl.DataFrame, test: pl.DataFrame, metrics: Sequence[Metric]
-) -> Baseline:
+def blind(task: str, train: pl.DataFrame, test: pl.DataFrame, metrics: Sequence[Metric]) -> Baseline:
     """The best constant answer for the training targets, measured on the test targets.
 
     Args:
@@ -55,9 +53,7 @@ def blind(
     return measured(name, words, answer(train, test), metrics)
 
 
-def measured(
-    name: str, words: str, statistics: pl.DataFrame, metrics: Sequence[Metric]
-) -> Baseline:
+def measured(name: str, words: str, statistics: pl.DataFrame, metrics: Sequence[Metric]) -> Baseline:
     """The baseline whose answers these statistics tell."""
     values = {each.name: each.reduce(statistics) for each in metrics}
     return Baseline(name=name, words=words, values=values, statistics=statistics)

@@ -21,7 +21,7 @@ _GREY = "#787878"  # contrast above 4.4 on white and on black alike
 _WIDE, _HIGH = 460, 250
 _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 18, 34, 40
 _HEAD, _MARGIN = 48, 10
-_COLUMNS = 100  # characters of size 14 that fit in wide fonts too
+_COLUMNS = 110  # characters of size 14 that fit in wide fonts too
 
 
 @dataclass(frozen=True)
@@ -80,12 +80,13 @@ def draw(title: str, panels: Sequence[Panel], sentences: Sequence[str], across: 
     below = _HEAD + _HIGH * ((len(panels) + 1) // 2)
     height = below + 22 * len(wrapped) + 16
     xs = [x for panel in panels for line in panel.lines for x, _ in line.points]
+    xs += [cut for panel in panels for cut in panel.cuts]
     axis = axes.fit(xs) if xs else Axis(0.0, 1.0)
     axis = Axis(min(0.0, min(xs, default=0.0)), axis.high)
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" '
         f'height="{height}" role="img" font-family="system-ui, -apple-system, \'Segoe UI\', '
-        f"'DejaVu Sans', Helvetica, Arial, sans-serif\" font-size=\"13\" fill=\"{_GREY}\">",
+        f'\'DejaVu Sans\', Helvetica, Arial, sans-serif" font-size="13" fill="{_GREY}">',
         f"<title>{escape(title)}</title>",
         f"<desc>{escape(' '.join(sentences))}</desc>",
         _text(_MARGIN + _LEFT, 28, title, size=17, weight=600),
@@ -95,8 +96,7 @@ def draw(title: str, panels: Sequence[Panel], sentences: Sequence[str], across: 
         top = _HEAD + _HIGH * (number // 2)
         parts += [f'<g transform="translate({left},{top})">', *_panel(panel, axis, across), "</g>"]
     parts += [
-        _text(_MARGIN + _LEFT, below + 20 + 22 * number, line, size=14)
-        for number, line in enumerate(wrapped)
+        _text(_MARGIN + _LEFT, below + 20 + 22 * number, line, size=14) for number, line in enumerate(wrapped)
     ]
     return "\n".join([*parts, "</svg>", ""])
 
@@ -197,9 +197,7 @@ def _stroke(path: str, color: str, *, width: float, opacity: float = 1.0, dash: 
     )
 
 
-def _text(
-    x: float, y: float, text: str, *, anchor: str = "start", size: int = 13, weight: int = 400
-) -> str:
+def _text(x: float, y: float, text: str, *, anchor: str = "start", size: int = 13, weight: int = 400) -> str:
     return (
         f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" font-size="{size}" '
         f'font-weight="{weight}">{_clean(text)}</text>'

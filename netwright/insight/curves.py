@@ -85,7 +85,7 @@ def curves_from_events(events: Iterable[Event]) -> Curves:
             draft.facts["stopped"] = str(event.data.get("reason") or "")
         elif event.type == "trouble":
             draft.troubles.append((event.step, _words(event)))
-    points = {name: tuple(series) for name, series in draft.points.items()}
+    points: dict[str, Any] = {name: tuple(series) for name, series in draft.points.items()}
     best = draft.best[-1] if draft.best else None
     return Curves(**points, **draft.facts, best=best, troubles=tuple(draft.troubles))
 
@@ -228,9 +228,7 @@ def svg(curves: Curves) -> str:
 def _loss_panel(curves: Curves, cuts: Sequence[float]) -> chart.Panel:
     lines = _backed(curves.loss, "training", chart.BLUE)
     if curves.validation:
-        validation = chart.Line(
-            _thin(curves.validation), "validation", chart.ORANGE, dashed=True, dots=True
-        )
+        validation = chart.Line(_thin(curves.validation), "validation", chart.ORANGE, dashed=True, dots=True)
         lines.append(validation)
     log = _wide([*curves.loss, *curves.validation])
     title = "loss (log scale)" if log else "loss"
@@ -255,7 +253,10 @@ def _backed(points: Sequence[Point], name: str, color: str) -> list[chart.Line]:
     thin = _thin(points)
     if len(points) < 40:
         return [chart.Line(thin, name, color)]
-    return [chart.Line(thin, "", color, faint=True), chart.Line(_thin(points, 40), name, color)]
+    return [
+        chart.Line(thin, "", color, faint=True),
+        chart.Line(_thin(points, min(40, len(points) // 4)), name, color),
+    ]
 
 
 def _thin(points: Sequence[Point], most: int = 300) -> list[Point]:

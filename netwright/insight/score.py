@@ -38,9 +38,7 @@ class Scores:
     rows: int
 
 
-def order(
-    metrics: Sequence[Metric], *, asked: str = "", largest_share: float = 0.0
-) -> tuple[Metric, ...]:
+def order(metrics: Sequence[Metric], *, asked: str = "", largest_share: float = 0.0) -> tuple[Metric, ...]:
     """The metrics with the headline first.
 
     Args:
@@ -118,9 +116,7 @@ def earned_place(
         return f"The network did not earn its place: {better} is better ({said})."
     same = " or ".join(each.words for each in level)
     beaten = f", though it beats {' and '.join(each.words for each in ahead)}" if ahead else ""
-    return (
-        f"A tie: the network cannot be told from {same} on {scores.rows:,} test rows{beaten} ({said})."
-    )
+    return f"A tie: the network cannot be told from {same} on {scores.rows:,} test rows{beaten} ({said})."
 
 
 def _standing(

@@ -59,8 +59,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:
     """A Markdown table and an empty line after it; columns of numbers stand to the right."""
     body = list(rows)
     numeric = [
-        bool(body) and all(isinstance(row[at], int | float) for row in body)
-        for at in range(len(head))
+        bool(body) and all(isinstance(row[at], int | float) for row in body) for at in range(len(head))
     ]
     lines = ["| " + " | ".join(cell(each) for each in head) + " |"]
     lines.append("|" + "|".join("---:" if right else "---" for right in numeric) + "|")

@@ -256,9 +256,7 @@ def _minimum(loss: Callable[[float], float], low: float, high: float) -> float:
     return (low + high) / 2.0
 
 
-def expected_calibration_error(
-    confidence: npt.ArrayLike, right: npt.ArrayLike, *, bins: int = 15
-) -> float:
+def expected_calibration_error(confidence: npt.ArrayLike, right: npt.ArrayLike, *, bins: int = 15) -> float:
     """How far stated probabilities are from what happens, averaged over rows; 0 is perfect.
 
     Args:

@@ -44,12 +44,8 @@ def cross_entropy(
     Reference: Szegedy et al. 2016, https://arxiv.org/abs/1512.00567, section 7 (label smoothing).
     """
     if not 0.0 <= smoothing < 1.0:
-        raise RecipeError(
-            f"label smoothing cannot be {smoothing:g}.", hint="give a share from 0 to below 1."
-        )
-    loss_B = functional.cross_entropy(
-        logits_BC, labels_B, reduction="none", label_smoothing=smoothing
-    )
+        raise RecipeError(f"label smoothing cannot be {smoothing:g}.", hint="give a share from 0 to below 1.")
+    loss_B = functional.cross_entropy(logits_BC, labels_B, reduction="none", label_smoothing=smoothing)
     return loss_B if class_weights is None else loss_B * class_weights[labels_B]
 
 

@@ -14,13 +14,13 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from netwright.base.errors import DataError, RecipeError
+from netwright.base.errors import RecipeError
 from netwright.base.schema import JSON, Recipe
 from netwright.data.kinds import KINDS, MEDIA
 from netwright.data.table import ReadOptions, Rows, Table
-from netwright.objectives.intervals import interval
 from netwright.serving import bundle as bundles
 from netwright.serving.bundle import Bundle
+from netwright.serving.measure import answered, measure
 from netwright.serving.plain import from_plain
 from netwright.serving.restore import restore
 from netwright.serving.rows import as_table
@@ -28,9 +28,6 @@ from netwright.tasks.network import AT_ONCE
 
 if TYPE_CHECKING:
     import polars as pl
-
-BLIND = {"classify": "majority", "regress": "mean", "tag": "majority"}
-"""What an answer without any input is called, by task."""
 
 
 class Model:
@@ -108,31 +105,18 @@ class Model:
             DataError: If the target column is not there, or no row has an answer.
         """
         table = self._table(rows)
-        kept, findings = self._answered(table)
-        output_KBO = self.outputs(table, kept)
-        target = self.task.encode(table.frame(list(self.task.columns), kept))
-        statistics = self.task.statistics(output_KBO, target)
-        blind_KBO = self.task.blind(target).expand(1, len(kept), -1)
-        headline = self.task.metrics[0]
-        low, high = interval(statistics, headline, seed=self.recipe.seed)
-        values = {each.name: float(each.reduce(statistics)) for each in self.task.metrics}
-        blind = headline.reduce(self.task.statistics(blind_KBO, target))
+        chosen = answered(table, self.task, self._readable(table)[0])
+        measured = measure(self.task, self.outputs(table, chosen.rows), chosen.target, self.recipe.seed)
+        names = list(self.task.columns)
         return {
             "task": self.task.name,
-            "target": list(self.task.columns) if len(self.task.columns) > 1 else self.task.columns[0],
+            "target": names[0] if len(names) == 1 else names,
             "network": self._bundle.network["name"],
-            "rows": {"test": len(kept)},
-            "metric": {
-                "name": headline.name,
-                "value": values[headline.name],
-                "low": float(low),
-                "high": float(high),
-            },
-            "metrics": values,
-            "baseline": {"name": BLIND.get(self.task.name, "blind"), "value": float(blind)},
+            "rows": {"test": len(chosen.rows)},
+            **measured,
             "seed": self.recipe.seed,
             "version": self.recipe.version,
-            "findings": findings,
+            "findings": list(chosen.findings),
         }
 
     def outputs(self, table: Table, rows: Rows | None = None) -> Tensor:
@@ -198,43 +182,11 @@ class Model:
         readable_B = np.ones(table.height, dtype=np.bool_)
         for column in self.columns:
             if column.role == "input" and column.kind in MEDIA:
-                lacking = table.cells[column.name].is_null().to_numpy()
-                cells = _media(table, column)
-                bad_B = KINDS[column.kind].unreadable(cells) | lacking
+                bad_B = ~self._can_be_read(table, column)
                 for row in np.flatnonzero(bad_B):
-                    note_B[row] = note_B[row] or f"{column.name}: cannot be read"
+                    note_B[row] = note_B[row] or f"{column.name} cannot be read"
                 readable_B &= ~bad_B
         return readable_B, note_B
-
-    def _answered(self, table: Table) -> tuple[Rows, list[str]]:
-        """Rows whose target is known and that can be read; and what is to be said about the others."""
-        lacking = [name for name in self.task.columns if name not in table.columns]
-        if lacking:
-            raise DataError(
-                f"{table.source} has no column '{lacking[0]}', which holds the answers.",
-                hint="evaluating needs the answers; without them use predict.",
-            )
-        cells = table.frame(list(self.task.columns))
-        known_B = ~cells.select(_all_null(cells.columns)).to_series().to_numpy()
-        encoded = self.task.encode(cells)
-        if encoded.is_floating_point():
-            known_B &= ~torch.isnan(encoded.view(len(encoded), -1)).any(1).numpy()
-        readable_B, _ = self._readable(table)
-        kept = np.flatnonzero(known_B & readable_B)
-        findings = []
-        if not known_B.all():
-            findings.append(f"{int((~known_B).sum()):,} rows without an answer were left out.")
-        if (known_B & ~readable_B).any():
-            findings.append(f"{int((known_B & ~readable_B).sum()):,} rows cannot be read and were left out.")
-        if not encoded.is_floating_point() and bool((encoded[kept] < 0).any()):
-            unseen = int((encoded[kept] < 0).sum())
-            findings.append(f"{unseen:,} rows have an answer that training did not: they count as errors.")
-        if not len(kept):
-            raise DataError(
-                f"{table.source} has no row with an answer in '{self.task.columns[0]}'.",
-                hint="evaluating needs the answers; without them use predict.",
-            )
-        return kept, findings
 
 
 def load(path: str | Path, *, allow_outside: bool = False) -> Model:
@@ -248,3 +200,15 @@ def load(path: str | Path, *, allow_outside: bool = False) -> Model:
         BundleError: If it is not there, or is not a whole model of this format.
     """
     return Model(bundles.load(path), name=str(path), allow_outside=allow_outside)
+
+
+def _with_notes(
+    answers: pl.DataFrame, readable_B: npt.NDArray[np.bool_], note_B: list[str]
+) -> pl.DataFrame:
+    """The answers with the notes beside them, and nothing where a row could not be read."""
+    import polars as pl
+
+    if not readable_B.all():
+        mask = pl.Series(readable_B)
+        answers = answers.select(pl.when(mask).then(pl.all()).otherwise(None).name.keep())
+    return answers.with_columns(pl.Series("note", note_B, dtype=pl.String))

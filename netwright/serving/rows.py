@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from netwright.base.errors import DataError
 from netwright.base.schema import Column
@@ -36,16 +39,38 @@ def as_table(rows: Any, columns: Sequence[Column], options: ReadOptions) -> Tabl
         cells = _short_way(rows, options)
         if cells is not None:
             return Table(cells=cells, source="the rows", options=options)
-    return readers.read(_one_row_as_columns(rows), replace(options, like=_names(rows, columns)))
+    return _by_position(_read(rows, columns, options), rows, columns)
 
 
-def _names(rows: Any, columns: Sequence[Column]) -> tuple[str, ...]:
-    """Names for data without names: all columns, or the inputs where an array is just so wide."""
-    every = tuple(column.name for column in columns)
-    inputs = tuple(column.name for column in columns if column.role == "input")
-    shape = getattr(rows, "shape", None)
-    wide = shape[1] if isinstance(shape, tuple) and len(shape) == 2 else len(every)
-    return inputs if wide == len(inputs) else every
+def _read(rows: Any, columns: Sequence[Column], options: ReadOptions) -> Table:
+    """The table; where training had no header and the new file seems to have one, that line is data."""
+    names = tuple(column.name for column in columns)
+    inputs = {column.name for column in columns if column.role == "input"}
+    like = replace(options, like=names)
+    if not isinstance(rows, str | Path) or not _are_numbered("c", names):
+        return readers.read(rows, like)
+    try:
+        table = readers.read(rows, like)
+    except DataError:
+        return readers.read(rows, replace(like, header="none"))
+    known = inputs.intersection(table.columns)
+    return table if known else readers.read(rows, replace(like, header="none"))
+
+
+def _by_position(table: Table, rows: Any, columns: Sequence[Column]) -> Table:
+    """Names by position for data that have none: those of all columns, or of all but the target."""
+    nameless = _are_numbered("x" if isinstance(rows, np.ndarray) else "c", table.columns)
+    every = [column.name for column in columns]
+    for names in (every, [column.name for column in columns if column.role != "target"],
+                  [column.name for column in columns if column.role == "input"]):  # fmt: skip
+        if nameless and len(names) == len(table.columns):
+            cells = table.cells.rename(dict(zip(table.columns, names, strict=True)))
+            return replace(table, cells=cells)
+    return table
+
+
+def _are_numbered(letter: str, names: Sequence[str]) -> bool:
+    return list(names) == [f"{letter}{place}" for place in range(1, len(names) + 1)]
 
 
 def _short_way(rows: Any, options: ReadOptions) -> pl.DataFrame | None:
@@ -97,11 +122,3 @@ def _is_scalar(cell: Any) -> bool:
     from datetime import date
 
     return isinstance(cell, date) or (hasattr(cell, "item") and getattr(cell, "shape", None) == ())
-
-
-def _one_row_as_columns(rows: Any) -> Any:
-    """A dict that is one row becomes columns of one cell; everything else is for the readers."""
-    one = isinstance(rows, Mapping) and rows and not any(isinstance(c, list) for c in rows.values())
-    if one and all(_is_scalar(cell) or isinstance(cell, bytes) for cell in rows.values()):
-        return {name: [cell] for name, cell in rows.items()}
-    return rows

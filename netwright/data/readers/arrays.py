@@ -41,7 +41,8 @@ def read(source: Path, options: ReadOptions) -> Table:
     if not parts:
         raise DataError(f"'{source}' has no images.", hint="give images and labels.")
     frames, given, start = [], {}, 0
-    for name, (x, y) in parts.items():
+    order = ("train", "all", "validation", "test")  # training rows first: test rows move nothing
+    for name, (x, y) in sorted(parts.items(), key=lambda part: order.index(part[0])):
         frame = _frame(x, y, source)
         given[name] = np.arange(start, start + frame.height, dtype=np.int64)
         start += frame.height

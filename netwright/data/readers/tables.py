@@ -97,11 +97,10 @@ def _parse(text: str, delimiter: str, source: Path) -> pl.DataFrame:
             infer_schema=False,
             raise_if_empty=False,
             truncate_ragged_lines=False,
-            missing_utf8_is_empty_string=True,
         )
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         raise _ragged(text, delimiter, source, str(error)) from error
-    if frame.width and frame[-1, -1] == "" or _may_be_short(frame):
+    if _may_be_short(frame):
         problem = _first_ragged(text, delimiter)
         if problem:
             raise _ragged_at(problem, source)
@@ -112,7 +111,7 @@ def _may_be_short(frame: pl.DataFrame) -> bool:
     """Whether a last cell is empty: polars fills up rows that have too few cells."""
     if frame.width < 2:
         return False
-    return bool((frame.to_series(frame.width - 1) == "").any())
+    return frame.to_series(frame.width - 1).null_count() > 0
 
 
 def _ragged(text: str, delimiter: str, source: Path, reason: str) -> DataError:

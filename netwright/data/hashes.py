@@ -1,0 +1,202 @@
+"""Fingerprints of rows, pictures and texts: equal things have equal ones, similar things similar ones."""
+
+# N = rows, P = pictures, H = hashes of a signature, S = shingles
+
+from __future__ import annotations
+
+import hashlib
+import io
+import warnings
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from netwright.base import seeds
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from netwright.data.table import Rows, Table
+
+U64 = npt.NDArray[np.uint64]
+Answer = TypeVar("Answer")
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".ppm", ".pgm", ".tif", ".tiff")
+"""Ends of the names of picture files."""
+SMALLEST = 64
+"""Pictures with a shorter side below this many pixels have no `dhash64`: too many look alike."""
+_LARGEST = 64_000_000
+_THREADS = 4
+_GLANCE = 20
+_CHUNK = 4096
+
+
+def row_hashes(table: Table, columns: Sequence[str], rows: Rows | None = None) -> U64:
+    """(N,) hashes: equal where all cells of the columns are equal. Pictures compare by their bytes or pixels.
+
+    The numbers mean nothing from one run to the next; only whether two are equal does.
+    """
+    import polars as pl
+
+    frame = table.frame(columns, rows)
+    height = frame.height
+    if not columns or not height:
+        return np.arange(height, dtype=np.uint64)
+    pictures = [name for name in columns if is_picture(table, name)]
+    opaque = [name for name in columns if frame[name].dtype == pl.Object]
+    frame = frame.with_columns(
+        *(pl.Series(name, picture_hashes(frame[name], table.root)) for name in pictures),
+        *(pl.Series(name, [str(cell) for cell in frame[name]]) for name in opaque),
+    )
+    return frame.hash_rows(seed=0).to_numpy().astype(np.uint64)
+
+
+def is_picture(table: Table, name: str) -> bool:
+    """Whether the cells of a column are pictures: said by the source, encoded bytes, pixels, or paths."""
+    import polars as pl
+
+    cells = table.cells[name]
+    if table.kinds.get(name) == "image" or isinstance(cells.dtype, pl.Array):
+        return True
+    if cells.dtype != pl.String:
+        return False
+    sample = cells.drop_nulls().head(_GLANCE).to_list()
+    return bool(sample) and all(cell.lower().endswith(SUFFIXES) for cell in sample)
+
+
+def picture_hashes(cells: pl.Series, root: Path | None) -> U64:
+    """(P,) hashes of files, encoded bytes or pixels. Files of different sizes are not read."""
+    import polars as pl
+
+    if isinstance(cells.dtype, pl.Struct) and "bytes" in {each.name for each in cells.dtype.fields}:
+        cells = cells.struct.field("bytes")
+    if cells.dtype != pl.String:
+        return cells.to_frame().hash_rows(seed=0).to_numpy().astype(np.uint64)
+    paths = [None if cell is None else _path(cell, root) for cell in cells.to_list()]
+    sizes = np.array(each_of(_size, paths), dtype=np.int64)
+    hashes = seeds.draws(sizes, "picture size")
+    values, inverse, counts = np.unique(sizes, return_inverse=True, return_counts=True)
+    again = np.flatnonzero((counts[inverse] > 1) & (values[inverse] > 0))
+    hashes[again] = each_of(_digest, [paths[place] for place in again.tolist()])
+    lost = np.flatnonzero(values[inverse] <= 0)
+    hashes[lost] = [seeds.key("picture lost", str(paths[place])) for place in lost.tolist()]
+    return hashes
+
+
+def looks(cells: pl.Series, root: Path | None) -> tuple[U64, npt.NDArray[np.uint8], npt.NDArray[np.bool_]]:
+    """How pictures look, from one cheap decoding each.
+
+    Returns:
+        `dhash64` (P,): 64 bits, whether brightness falls from left to right; thumbnails (P, 256) of 16 x 16
+        grey uint8; and (P,) whether the picture could be read and is at least `SMALLEST` pixels wide and high.
+
+    Reference: the difference hash of N. Krawetz, 2013, https://www.hackerfactor.com/blog/?/archives/529.
+    """
+    import polars as pl
+    from PIL import Image
+
+    if isinstance(cells.dtype, pl.Struct):
+        cells = cells.struct.field("bytes")
+    sources = [_path(cell, root) if isinstance(cell, str) else cell for cell in cells]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a bomb is refused by size below; damaged tags do not matter here
+        Image.init()
+        seen = each_of(_look, sources)
+    good = np.array([each is not None for each in seen], dtype=np.bool_)
+    blank = (0, np.zeros(256, dtype=np.uint8))
+    bits = np.array([(each or blank)[0] for each in seen], dtype=np.uint64)
+    thumbs = np.stack([(each or blank)[1] for each in seen]) if seen else np.zeros((0, 256), np.uint8)
+    return bits, thumbs, good
+
+
+def text_signatures(texts: pl.Series, *, words: int = 8, hashes: int = 64) -> tuple[U64, npt.NDArray[np.bool_]]:
+    """MinHash signatures (N, H) over runs of three words, and (N,) whether a text has enough words.
+
+    The share of equal places of two signatures estimates the Jaccard likeness of their sets of shingles.
+
+    Reference: Broder 1997, https://doi.org/10.1109/SEQUEN.1997.666900.
+    """
+    lists = split_words(texts)
+    enough = (lists.list.len().fill_null(0) >= words).to_numpy()
+    signatures = np.full((len(texts), hashes), np.iinfo(np.uint64).max, dtype=np.uint64)
+    chosen = np.flatnonzero(enough)
+    for start in range(0, len(chosen), _CHUNK):
+        rows = chosen[start : start + _CHUNK]
+        signatures[rows] = _minhash(lists.gather(rows), hashes)
+    return signatures, enough
+
+
+def split_words(texts: pl.Series, *, most: int = 200) -> pl.Series:
+    """The first `most` words of each text as a list, lower case, without punctuation."""
+    import polars as pl
+
+    plain = texts.cast(pl.String).str.to_lowercase().str.replace_all(r"[^\p{L}\p{N}]+", " ")
+    return plain.str.strip_chars().str.split(" ").list.head(most)
+
+
+def each_of(work: Callable[[Any], Answer], things: Sequence[Any]) -> list[Answer]:
+    """`work` of each thing, in order, in a few threads: reading and decoding release the lock."""
+    if len(things) < 2 * _THREADS:
+        return [work(thing) for thing in things]
+    with ThreadPoolExecutor(_THREADS) as pool:
+        return list(pool.map(work, things, chunksize=1))
+
+
+def _minhash(lists: pl.Series, hashes: int) -> U64:
+    lengths = lists.list.len().to_numpy().astype(np.int64)
+    flat = lists.explode().hash(seed=0).to_numpy().astype(np.uint64)
+    starts = np.concatenate([[0], np.cumsum(lengths)[:-1]])
+    last_two = np.zeros(len(flat), dtype=np.bool_)
+    ends = np.cumsum(lengths)
+    last_two[ends - 1] = last_two[ends - 2] = True
+    with np.errstate(over="ignore"):
+        mixed = flat * np.uint64(3) + np.roll(flat, -1) * np.uint64(5) + np.roll(flat, -2) * np.uint64(7)
+    shingles = mixed[~last_two]
+    offsets = starts - 2 * np.arange(len(lengths))
+    columns = [np.minimum.reduceat(seeds.draws(shingles, "minhash", each), offsets) for each in range(hashes)]
+    return np.stack(columns, axis=1)
+
+
+def _look(source: Path | bytes | None) -> tuple[int, npt.NDArray[np.uint8]] | None:
+    from PIL import Image
+
+    if source is None:
+        return None
+    try:
+        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
+            width, height = image.size
+            if min(width, height) < SMALLEST or width * height > _LARGEST:
+                return None
+            image.draft("L", (SMALLEST, SMALLEST))
+            grey = image.convert("L")
+            small = np.asarray(grey.resize((9, 8), Image.Resampling.BOX), dtype=np.int16)
+            thumb = np.asarray(grey.resize((16, 16), Image.Resampling.BOX), dtype=np.uint8)
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return None  # the kind counts and names unreadable pictures
+    bits = np.packbits(small[:, 1:] > small[:, :-1])
+    return int.from_bytes(bits.tobytes(), "big"), thumb.reshape(-1)
+
+
+def _path(cell: str, root: Path | None) -> Path:
+    path = Path(cell)
+    return path if path.is_absolute() or root is None else root / path
+
+
+def _size(path: Path | None) -> int:
+    try:
+        return path.stat().st_size if path else -1
+    except (OSError, ValueError):
+        return -1
+
+
+def _digest(path: Path) -> int:
+    try:
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=8)).digest()
+    except OSError:
+        return seeds.key("picture lost", str(path))
+    return int.from_bytes(digest, "little")

@@ -1,0 +1,100 @@
+"""How good answers are on rows whose truth is known."""
+
+# K = members, B = rows, O = outputs
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+import torch
+from torch import Tensor
+
+from netwright.base.errors import DataError, did_you_mean
+from netwright.base.schema import JSON
+from netwright.data.table import Rows, Table
+from netwright.objectives.intervals import interval
+from netwright.tasks.task import AbstractTask
+
+BLIND = {"classify": "majority", "regress": "mean", "tag": "majority"}
+"""What the best constant answer is called, by task."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answered:
+    """Rows that can be measured.
+
+    Attributes:
+        rows: Row numbers of the table.
+        target: Their targets as the task encodes them.
+        findings: What is to be said about the other rows, and about unseen labels.
+    """
+
+    rows: Rows
+    target: Tensor
+    findings: tuple[str, ...]
+
+
+def answered(table: Table, task: AbstractTask, readable_B: npt.NDArray[np.bool_]) -> Answered:
+    """The rows whose truth is known and that can be read.
+
+    Raises:
+        DataError: If a target column is not there, or no row is left.
+    """
+    names = list(task.columns)
+    lacking = [name for name in names if name not in table.columns]
+    if lacking:
+        raise DataError(
+            f"{table.source} has no column '{lacking[0]}', which holds the answers.",
+            hint=f"evaluating needs the answers, predict does not; {did_you_mean(lacking[0], table.columns)}",
+        )
+    cells = table.frame(names)
+    target = task.encode(cells)
+    known_B = ~cells.select(pl.all_horizontal(pl.all().is_null())).to_series().to_numpy()
+    if target.is_floating_point():
+        known_B &= ~torch.isnan(target.view(len(target), -1)).any(1).numpy()
+    rows = np.flatnonzero(known_B & readable_B).astype(np.int64)
+    if not len(rows):
+        raise DataError(
+            f"{table.source} has no row with an answer in column '{names[0]}'.",
+            hint="evaluating needs the answers; predict does not.",
+        )
+    kept = target[torch.from_numpy(rows)]
+    return Answered(rows=rows, target=kept, findings=_findings(known_B, readable_B, kept))
+
+
+def measure(task: AbstractTask, output_KBO: Tensor, target: Tensor, seed: int) -> dict[str, JSON]:
+    """The headline with its 95 % interval, every metric, and the best constant answer for these rows.
+
+    Args:
+        task: The fitted task.
+        output_KBO: Outputs of the network.
+        target: Targets of the same rows, as the task encodes them.
+        seed: For the bootstrap.
+    """
+    statistics = task.statistics(output_KBO, target)
+    headline = task.metrics[0]
+    low, high = interval(statistics, headline, seed=seed)
+    values = {each.name: float(each.reduce(statistics)) for each in task.metrics}
+    blind_KBO = task.blind(target).expand(1, len(target), -1)
+    blind = float(headline.reduce(task.statistics(blind_KBO, target)))
+    value = values[headline.name]
+    return {
+        "metric": {"name": headline.name, "value": value, "low": float(low), "high": float(high)},
+        "metrics": values,
+        "baseline": {"name": BLIND.get(task.name, "blind"), "value": blind},
+    }
+
+
+def _findings(
+    known_B: npt.NDArray[np.bool_], readable_B: npt.NDArray[np.bool_], target: Tensor
+) -> tuple[str, ...]:
+    unseen = 0 if target.is_floating_point() else int((target < 0).sum())
+    said = (
+        (int((~known_B).sum()), "rows without an answer were left out."),
+        (int((known_B & ~readable_B).sum()), "rows that cannot be read were left out."),
+        (unseen, "rows have an answer that training did not have: they count as errors."),
+    )
+    return tuple(f"{count:,} {words}" for count, words in said if count)
