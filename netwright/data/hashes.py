@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
+import stat
 import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from netwright.base import seeds
+from netwright.data.readers.media import FORMATS, MOST_PIXELS, PICTURES
 
 if TYPE_CHECKING:
     import polars as pl
@@ -25,11 +28,8 @@ if TYPE_CHECKING:
 U64 = npt.NDArray[np.uint64]
 Answer = TypeVar("Answer")
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".ppm", ".pgm", ".tif", ".tiff")
-"""Ends of the names of picture files."""
 SMALLEST = 64
 """Pictures with a shorter side below this many pixels have no `dhash64`: too many look alike."""
-_LARGEST = 64_000_000
 _THREADS = 4
 _GLANCE = 20
 _CHUNK = 4096
@@ -49,7 +49,7 @@ def row_hashes(table: Table, columns: Sequence[str], rows: Rows | None = None) -
     pictures = [name for name in columns if is_picture(table, name)]
     opaque = [name for name in columns if frame[name].dtype == pl.Object]
     frame = frame.with_columns(
-        *(pl.Series(name, picture_hashes(frame[name], table.root)) for name in pictures),
+        *(pl.Series(name, picture_hashes(frame[name], table)) for name in pictures),
         *(pl.Series(name, [str(cell) for cell in frame[name]]) for name in opaque),
     )
     return frame.hash_rows(seed=0).to_numpy().astype(np.uint64)
@@ -65,10 +65,10 @@ def is_picture(table: Table, name: str) -> bool:
     if cells.dtype != pl.String:
         return False
     sample = cells.drop_nulls().head(_GLANCE).to_list()
-    return bool(sample) and all(cell.lower().endswith(SUFFIXES) for cell in sample)
+    return bool(sample) and all(cell.lower().endswith(PICTURES) for cell in sample)
 
 
-def picture_hashes(cells: pl.Series, root: Path | None) -> U64:
+def picture_hashes(cells: pl.Series, table: Table) -> U64:
     """(P,) hashes of files, encoded bytes or pixels. Files of different sizes are not read."""
     import polars as pl
 
@@ -76,18 +76,18 @@ def picture_hashes(cells: pl.Series, root: Path | None) -> U64:
         cells = cells.struct.field("bytes")
     if cells.dtype != pl.String:
         return cells.to_frame().hash_rows(seed=0).to_numpy().astype(np.uint64)
-    paths = [None if cell is None else _path(cell, root) for cell in cells.to_list()]
+    paths = _paths(cells, table)
     sizes = np.array(each_of(_size, paths), dtype=np.int64)
     hashes = seeds.draws(sizes, "picture size")
     values, inverse, counts = np.unique(sizes, return_inverse=True, return_counts=True)
     again = np.flatnonzero((counts[inverse] > 1) & (values[inverse] > 0))
     hashes[again] = each_of(_digest, [paths[place] for place in again.tolist()])
     lost = np.flatnonzero(values[inverse] <= 0)
-    hashes[lost] = [seeds.key("picture lost", str(paths[place])) for place in lost.tolist()]
+    hashes[lost] = [seeds.key("picture lost", str(cells[place])) for place in lost.tolist()]
     return hashes
 
 
-def looks(cells: pl.Series, root: Path | None) -> tuple[U64, npt.NDArray[np.uint8], npt.NDArray[np.bool_]]:
+def looks(cells: pl.Series, table: Table) -> tuple[U64, npt.NDArray[np.uint8], npt.NDArray[np.bool_]]:
     """How pictures look, from one cheap decoding each.
 
     Returns:
@@ -101,7 +101,7 @@ def looks(cells: pl.Series, root: Path | None) -> tuple[U64, npt.NDArray[np.uint
 
     if isinstance(cells.dtype, pl.Struct):
         cells = cells.struct.field("bytes")
-    sources = [_path(cell, root) if isinstance(cell, str) else cell for cell in cells]
+    sources = _paths(cells, table) if cells.dtype == pl.String else cells.to_list()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a bomb is refused by size below; damaged tags do not matter here
         Image.init()
@@ -157,19 +157,21 @@ def _minhash(lists: pl.Series, hashes: int) -> U64:
         mixed = flat * np.uint64(3) + np.roll(flat, -1) * np.uint64(5) + np.roll(flat, -2) * np.uint64(7)
     shingles = mixed[~last_two]
     offsets = starts - 2 * np.arange(len(lengths))
-    columns = [np.minimum.reduceat(seeds.draws(shingles, "minhash", each), offsets) for each in range(hashes)]
+    shingles ^= shingles >> np.uint64(29)
+    factors = seeds.draws(np.arange(hashes), "minhash") | np.uint64(1)
+    columns = [np.minimum.reduceat(shingles * factor, offsets) for factor in factors]
     return np.stack(columns, axis=1)
 
 
 def _look(source: Path | bytes | None) -> tuple[int, npt.NDArray[np.uint8]] | None:
     from PIL import Image
 
-    if source is None:
+    if source is None or (isinstance(source, Path) and _size(source) <= 0):
         return None
     try:
-        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
+        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=FORMATS) as image:
             width, height = image.size
-            if min(width, height) < SMALLEST or width * height > _LARGEST:
+            if min(width, height) < SMALLEST or width * height > MOST_PIXELS:
                 return None
             image.draft("L", (SMALLEST, SMALLEST))
             grey = image.convert("L")
@@ -181,16 +183,23 @@ def _look(source: Path | bytes | None) -> tuple[int, npt.NDArray[np.uint8]] | No
     return int.from_bytes(bits.tobytes(), "big"), thumb.reshape(-1)
 
 
-def _path(cell: str, root: Path | None) -> Path:
-    path = Path(cell)
-    return path if path.is_absolute() or root is None else root / path
+def _paths(cells: pl.Series, table: Table) -> list[Path | None]:
+    """The files of a column of paths; None for one outside the table's folder, which is never opened here."""
+    base = os.path.realpath(table.root or Path.cwd())
+    found: list[Path | None] = []
+    for cell in cells.to_list():
+        whole = None if cell is None or "\0" in cell else os.path.realpath(os.path.join(base, cell))
+        inside = table.options.allow_outside or (whole or "").startswith(base + os.sep)
+        found.append(Path(whole) if whole and inside else None)
+    return found
 
 
 def _size(path: Path | None) -> int:
     try:
-        return path.stat().st_size if path else -1
+        facts = path.stat() if path else None
     except (OSError, ValueError):
         return -1
+    return facts.st_size if facts and stat.S_ISREG(facts.st_mode) else -1
 
 
 def _digest(path: Path) -> int:

@@ -21,6 +21,12 @@ _GREY = "#787878"  # contrast above 4.4 on white and on black alike
 _WIDE, _HIGH = 460, 250
 _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 18, 34, 40
 _HEAD, _MARGIN = 48, 10
+_STYLES = {
+    "": "",
+    "strong": ' font-weight="600"',
+    "title": ' font-size="17" font-weight="600"',
+    "sentence": ' font-size="14"',
+}
 _COLUMNS = 110  # characters of size 14 that fit in wide fonts too
 
 
@@ -89,21 +95,22 @@ def draw(title: str, panels: Sequence[Panel], sentences: Sequence[str], across: 
         f'\'DejaVu Sans\', Helvetica, Arial, sans-serif" font-size="13" fill="{_GREY}">',
         f"<title>{escape(title)}</title>",
         f"<desc>{escape(' '.join(sentences))}</desc>",
-        _text(_MARGIN + _LEFT, 28, title, size=17, weight=600),
+        _text(_MARGIN + _LEFT, 28, title, "title"),
     ]
     for number, panel in enumerate(panels):
         left = _MARGIN + _WIDE * (number % 2)
         top = _HEAD + _HIGH * (number // 2)
         parts += [f'<g transform="translate({left},{top})">', *_panel(panel, axis, across), "</g>"]
     parts += [
-        _text(_MARGIN + _LEFT, below + 20 + 22 * number, line, size=14) for number, line in enumerate(wrapped)
+        _text(_MARGIN + _LEFT, below + 20 + 22 * number, line, "sentence")
+        for number, line in enumerate(wrapped)
     ]
     return "\n".join([*parts, "</svg>", ""])
 
 
 def _panel(panel: Panel, x_axis: Axis, across: str) -> list[str]:
     ys = [y for line in panel.lines for _, y in line.points]
-    drawn = [_text(_LEFT, 16, panel.title, weight=600)]
+    drawn = [_text(_LEFT, 16, panel.title, "strong")]
     if not ys:
         return [*drawn, _text(_LEFT, _HIGH // 2, "not measured")]
     y_axis = axes.fit(ys, log=panel.log)
@@ -162,7 +169,7 @@ def _mark(panel: Panel, x_axis: Axis, y_axis: Axis) -> list[str]:
     return [
         f'<circle cx="{x:.1f}" cy="{y:.1f}" {ring}',
         f'<circle cx="{right - 5.5:.1f}" cy="{at - 4.5:.1f}" {ring}',
-        _text(right - 18, at, panel.mark_name, anchor="end", weight=600),
+        _text(right - 18, at, panel.mark_name, "strong", anchor="end"),
     ]
 
 
@@ -197,11 +204,9 @@ def _stroke(path: str, color: str, *, width: float, opacity: float = 1.0, dash: 
     )
 
 
-def _text(x: float, y: float, text: str, *, anchor: str = "start", size: int = 13, weight: int = 400) -> str:
-    return (
-        f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" font-size="{size}" '
-        f'font-weight="{weight}">{_clean(text)}</text>'
-    )
+def _text(x: float, y: float, text: str, style: str = "", *, anchor: str = "start") -> str:
+    look = _STYLES[style]
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"{look}>{_clean(text)}</text>'
 
 
 def _clean(text: str) -> str:

@@ -61,7 +61,7 @@ class Recall:
 
 
 def confusion(statistics: pl.DataFrame, classes: int) -> Counts:
-    """Rows by truth (down) and prediction (across): (C + 1, C), the last row for labels unseen in training."""
+    """Rows by truth (down) and prediction (across): (C + 1, C), unseen labels in the last row."""
     truth = statistics["truth"].to_numpy().astype(np.int64)
     said = statistics["prediction"].to_numpy().astype(np.int64)
     flat = np.where(truth < 0, classes, truth) * classes + said

@@ -78,7 +78,7 @@ def _of_task(card: Card, statistics: pl.DataFrame) -> list[str]:
 
 def _classes(card: Card, statistics: pl.DataFrame) -> list[str]:
     words = [str(each) for each in card["classes"]]
-    highest = max(int(statistics["prediction"].max() or 0), int(statistics["truth"].max() or 0))  # type: ignore[call-overload]
+    highest = int(max(statistics[name].to_numpy().max() for name in ("truth", "prediction")))
     words += [str(code) for code in range(len(words), highest + 1)]
     lines = ["## Confusion", ""]
     lines += _matrix(words, statistics) if len(words) <= MOST_CLASSES else _pairs(words, statistics)

@@ -1,4 +1,4 @@
-"""Numbers and texts as people read them: significant digits, thousands, plurals, Markdown that cannot break."""
+"""Numbers and texts as people read them: significant digits, plurals, Markdown that cannot break."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def figure(value: float | None) -> str:
         return f"{value:.3g}"
     places = max(0, 3 - math.floor(math.log10(size)))
     rounded = f"{value:,.{places}f}"
-    return rounded.rstrip("0").rstrip(".") if "." in rounded and value == round(value) else rounded
+    return rounded.rstrip("0").rstrip(".") if "." in rounded else rounded
 
 
 def count(number: int, noun: str) -> str:

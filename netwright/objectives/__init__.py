@@ -1,1 +1,1 @@
-"""How wrong and how good: losses, metrics and intervals. Pure functions that know no file, kind or network."""
+"""How wrong and how good: losses, metrics, intervals. Pure functions that know no file or network."""

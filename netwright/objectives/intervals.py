@@ -1,4 +1,4 @@
-"""How sure a number is: intervals of metrics and of predictions, and probabilities that mean what they say."""
+"""How sure a number is: intervals of metrics and predictions; probabilities that mean what they say."""
 
 # K = members, B = examples, C = classes, N = rows
 

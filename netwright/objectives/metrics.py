@@ -263,7 +263,7 @@ def _tables(frame: pl.DataFrame) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.
 def _tag_f1(frame: pl.DataFrame) -> float:
     truth_NL, said_NL = _tables(frame)
     met = np.count_nonzero(truth_NL & said_NL)
-    return _ratio(2.0 * met, np.count_nonzero(truth_NL) + np.count_nonzero(said_NL))
+    return _ratio(2.0 * met, int(np.count_nonzero(truth_NL) + np.count_nonzero(said_NL)))
 
 
 def _tag_f1_macro(frame: pl.DataFrame) -> float:
