@@ -89,10 +89,14 @@ def _check_agreement(
 ) -> None:
     """Checks that the network's inputs and outputs are those that kinds and task give."""
     with _plainly(name, "its kinds cannot be restored"):
-        given = [(each.key, each.columns, each.layout, each.shape, each.sizes) for each in inputs.fields()]
+        fields = inputs.fields()
+        given = [(each.key, each.columns, each.layout, each.shape, each.sizes) for each in fields]
     wanted = [(each.key, each.columns, each.layout, each.shape, each.sizes) for each in spec.inputs]
     if given != wanted:
         raise damaged(name, "its network does not take what its kinds give")
+    for field, block in zip(fields, inputs.columns, strict=True):
+        if list(field.columns[: len(block)]) != [column.name for column in block]:
+            raise damaged(name, "its kinds are of other columns")
     if (spec.task, spec.outputs, spec.needs) != (task.name, task.outputs, task.needs):
         raise damaged(name, "its network does not give what its task takes")
     known = {column.name for column in columns}

@@ -24,7 +24,7 @@ TARGETS: Mapping[str, Any] = {
     "classify": lambda x: pl.Series("y", np.where(x[:, 0] > 0, "cat", "dog")),
     "numbered": lambda x: pl.Series("y", (x[:, 0] > 0).astype(np.int64) + (x[:, 1] > 0)),
     "regress": lambda x: pl.Series("y", x[:, 0] * 3 + 100),
-    "tag": lambda x: pl.Series("y", [["red"] * (a > 0) + ["big"] * (b > 0) for a, b in x[:, :2]]),
+    "tag": lambda x: pl.Series("y", [["red"] * int(a > 0) + ["big"] * int(b > 0) for a, b in x[:, :2]]),
 }
 
 

@@ -27,7 +27,7 @@ from tests.serving.conftest import bundle, frame
 WHOLE = bundles.to_bytes(bundle())
 
 
-def refused(content: bytes, *, like: str = "") -> BundleError:
+def refused(content: bytes, *, like: str | None = None) -> BundleError:
     """The one error these bytes must give."""
     with pytest.raises(BundleError, match=like) as caught:
         Model(bundles.from_bytes(content, "m.safetensors"))

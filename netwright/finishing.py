@@ -1,0 +1,301 @@
+"""The end of a run: calibrate, open the test rows once, write card, report, curves and model."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from netwright.base import events, files
+from netwright.base.schema import JSON, Event, Recipe
+from netwright.insight import baselines, curves, report, score
+from netwright.insight.card import CardFacts, make_card
+from netwright.objectives import intervals
+from netwright.outcome import Ending, Run, final_recipe
+from netwright.recipe import to_json
+from netwright.serving.bundle import Bundle, to_bytes
+from netwright.serving.predict import Model
+from netwright.tasks.network import outputs
+from netwright.training import Part, Trained, part
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from netwright.insight.score import Scores
+    from netwright.tasks.task import AbstractTask
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """What the test rows said.
+
+    Attributes:
+        statistics: A row a test row, with its number.
+        answers: Predictions of the test rows.
+        uncalibrated: The same statistics before calibration.
+    """
+
+    scores: Scores
+    statistics: pl.DataFrame
+    answers: pl.DataFrame
+    uncalibrated: pl.DataFrame
+    rivals: Sequence[baselines.Baseline]
+    verdict: str
+    duplicates: Mapping[str, JSON] | None
+
+
+def complete(ending: Ending, tell: Callable[[Event], None]) -> Run:
+    """Measures the network and writes what the run leaves.
+
+    Args:
+        ending: The trained network and all around it.
+        tell: Takes the last events.
+
+    Raises:
+        LearningError: If something cannot be written.
+    """
+    interrupted = ending.best.ended.get("reason") == "interrupted"
+    plain = ending.prepared.task
+    select, calibrate = ending.parts["select"], ending.parts["calibrate"]
+    task = plain.calibrate(outputs(ending.best.network, calibrate.inputs), calibrate.target)
+    linear = plain.calibrate(outputs(ending.linear.network, calibrate.inputs), calibrate.target)
+    tests = ending.prepared.split.test
+    opened = _measure(ending, task, linear) if len(tests) and not interrupted else None
+    recipe = final_recipe(ending)
+    seen = task.watch(outputs(ending.best.network, select.inputs), select.target)
+    card = make_card(_facts(ending, recipe, task, opened, seen["score"]))
+    bundle = _bundle(ending, task, recipe, card)
+    model = Model(bundle)
+    data = {"metric": card["metric"], "limited_by": card["limited_by"]}
+    done = Event(type="done", step=int(ending.best.ended.get("steps", 0)), data=data)
+    if ending.folder.path:
+        _write(ending, recipe, card, bundle, opened)
+    tell(done)
+    return Run(card=card, model=model, folder=ending.folder.path, events=tuple(ending.best.events))
+
+
+def _measure(ending: Ending, task: AbstractTask, linear: AbstractTask) -> Measured:
+    """Opens the test rows: the only place that does."""
+    prepared, seed = ending.prepared, ending.asked.seed
+    rows = prepared.split.test
+    test = part(prepared, rows)
+    output = outputs(ending.best.network, test.inputs)
+    statistics = _numbered(task.statistics(output, test.target), rows)
+    scores = score.evaluate(statistics, task.metrics, seed=seed, groups=_groups(ending, rows))
+    rivals = [
+        _blind(task, ending.parts["train"], test, statistics),
+        baselines.measured(
+            "linear",
+            "a linear model",
+            linear.statistics(outputs(ending.linear.network, test.inputs), test.target),
+            task.metrics,
+        ),
+    ]
+    if ending.best.network is ending.linear.network:
+        verdict = "The network is the linear model: nothing deeper beat it on validation rows."
+    else:
+        verdict = score.earned_place(scores, statistics, rivals=rivals, seed=seed)
+    return Measured(
+        scores=scores,
+        statistics=statistics,
+        answers=task.answer(output),
+        uncalibrated=prepared.task.statistics(output, test.target),
+        rivals=rivals,
+        verdict=verdict,
+        duplicates=_duplicates(ending, task, statistics),
+    )
+
+
+def _numbered(statistics: pl.DataFrame, rows: Any) -> pl.DataFrame:
+    import polars as pl
+
+    return statistics.with_columns(pl.Series("row", rows + 1))
+
+
+def _groups(ending: Ending, rows: Any) -> pl.Series | None:
+    names = [column.name for column in ending.prepared.columns if column.role == "group"]
+    return ending.prepared.table.frame(names, rows).to_series() if names else None
+
+
+def _blind(
+    task: AbstractTask, train: Part, test: Part, statistics: pl.DataFrame
+) -> baselines.Baseline:
+    """The best constant for the training targets, through the task's own statistics."""
+    output = task.blind(train.target).expand(1, len(test.target), -1)
+    words = {"classify": "always the most frequent class", "regress": "always the mean"}
+    names = {"classify": "majority", "regress": "mean"}
+    found = task.statistics(output, test.target)
+    return baselines.measured(
+        names.get(task.name, "majority"),
+        words.get(task.name, "always the most frequent answer"),
+        found,
+        task.metrics,
+    )
+
+
+def _duplicates(
+    ending: Ending, task: AbstractTask, statistics: pl.DataFrame
+) -> Mapping[str, JSON] | None:
+    """The headline without test rows that also stand in training, where a test part was given."""
+    seen = getattr(ending.prepared.split, "test_seen", None)
+    if seen is None or not len(seen):
+        return None
+    fresh = statistics.filter(~statistics["row"].is_in((np.asarray(seen) + 1).tolist()))
+    return {"rows": len(seen), "value": task.metrics[0].reduce(fresh) if fresh.height else None}
+
+
+def _facts(
+    ending: Ending, recipe: Recipe, task: AbstractTask, opened: Measured | None, seen: float
+) -> CardFacts:
+    prepared, asked, best = ending.prepared, ending.asked, ending.best
+    split = prepared.split
+    total = time.monotonic() - asked.started
+    steps = int(best.ended.get("steps", 0))
+    interrupted = best.ended.get("reason") == "interrupted"
+    rows = {
+        "train": len(split.train),
+        "validation": len(np.union1d(split.select, split.calibrate)),
+        "test": len(split.test),
+    }
+    headline = task.metrics[0]
+    rivals = dict(zip(("blind", "linear"), opened.rivals, strict=True)) if opened else {}
+    return CardFacts(
+        task=task.name,
+        target=task.columns,
+        network=best.job.network,
+        rows=rows,
+        scores=opened.scores if opened else None,
+        baselines={name: each.facts(headline.name) for name, each in rivals.items()},
+        verdict=opened.verdict if opened else "",
+        validation={"name": headline.name, "value": seen},
+        calibration=_calibration(task, opened),
+        coverage=_coverage(task, opened),
+        duplicates=opened.duplicates if opened else None,
+        classes=getattr(getattr(task, "classes", None), "words", ()),
+        choices=recipe.choices,
+        limited_by=_limit(best),
+        seconds={
+            "read": ending.read_seconds,
+            "train": float(best.ended.get("seconds", 0.0)),
+            "total": total,
+        },
+        findings=prepared.findings,
+        columns=prepared.columns,
+        stored_values=_stored(prepared.columns),
+        notes=_notes(ending),
+        interrupted=interrupted,
+        facts={
+            "minutes": asked.minutes,
+            "steps": steps,
+            "epochs": float(best.ended.get("epochs", 0.0)),
+            "parameters": sum(param.numel() for param in best.network.parameters()),
+            "threads": recipe.machine["threads"],
+            "seed": asked.seed,
+            "version": recipe.version,
+        },
+    )
+
+
+def _limit(best: Trained) -> str:
+    """What ended learning: the minutes, the validation loss, or enough passes."""
+    last = best.plans[-1].why if best.plans else ""
+    if "validation loss" in last:
+        return "validation loss"
+    return "minutes" if any(plan.by == "measured" and "hold" in plan.why for plan in best.plans) else "enough"
+
+
+def _calibration(task: AbstractTask, opened: Measured | None) -> Mapping[str, float] | None:
+    temperature = getattr(task, "temperature", None)
+    if opened is None or temperature is None or "confidence" not in opened.statistics.columns:
+        return None
+    before, after = (
+        intervals.expected_calibration_error(
+            frame["confidence"].to_numpy(), (frame["truth"] == frame["prediction"]).to_numpy()
+        )
+        for frame in (opened.uncalibrated, opened.statistics)
+    )
+    return {"temperature": temperature, "before": before, "after": after}
+
+
+def _coverage(task: AbstractTask, opened: Measured | None) -> Mapping[str, float] | None:
+    if opened is None or getattr(task, "half_width", None) is None:
+        return None
+    frame = opened.statistics
+    low, high, truth = (frame[name].to_numpy() for name in ("low", "high", "truth"))
+    asked = float(task.settings.coverage)  # type: ignore[attr-defined]
+    return {"asked": asked, "measured": intervals.coverage(low, high, truth)}
+
+
+def _stored(columns: Sequence[Any]) -> list[str]:
+    return [c.name for c in columns if c.role == "target" or (c.role == "input" and c.kind == "category")]
+
+
+def _notes(ending: Ending) -> list[str]:
+    if not getattr(ending.prepared.split, "shared", False):
+        return []
+    return ["So few validation rows: the same ones decided when to stop and were calibrated on."]
+
+
+def _bundle(ending: Ending, task: AbstractTask, recipe: Recipe, card: Mapping[str, JSON]) -> Bundle:
+    prepared, best = ending.prepared, ending.best
+    options = asdict(prepared.table.options)
+    return Bundle(
+        recipe=events.plain(asdict(recipe)),
+        columns=prepared.columns,
+        kinds=prepared.inputs.state(),
+        task=(task.name, *task.state()),
+        network={
+            "name": best.job.network,
+            "config": dict(best.job.config),
+            "spec": events.plain(asdict(prepared.spec)),
+        },
+        card=card,
+        options={**events.plain(options), "allow_outside": False, "like": None},
+        weights={k: v.detach().cpu().clone() for k, v in best.network.state_dict().items()},
+    )
+
+
+def _write(
+    ending: Ending,
+    recipe: Recipe,
+    card: Mapping[str, JSON],
+    bundle: Bundle,
+    opened: Measured | None,
+) -> None:
+    """The files of the run folder; the model first, the card last: a card means that all is there."""
+    folder = ending.folder.path
+    assert folder is not None
+    found = curves.curves_from_events(_all_events(ending))
+    files.write_bytes(folder / "model.safetensors", to_bytes(bundle))
+    files.write_text(folder / "recipe.json", to_json(recipe))
+    files.write_text(folder / "learning.svg", curves.svg(found))
+    text = report.report(dict(card), opened.statistics if opened else None, found)
+    files.write_text(folder / "report.md", text)
+    if opened:
+        files.write_bytes(folder / "predictions.parquet", _parquet(opened))
+    files.write_text(folder / "card.json", json.dumps(card, sort_keys=True, indent=1))
+    if not card["interrupted"]:
+        files.remove(folder / "checkpoint")
+
+
+def _all_events(ending: Ending) -> list[Event]:
+    folder = ending.folder.path
+    assert folder is not None
+    return list(events.read(folder / "events.jsonl"))
+
+
+def _parquet(opened: Measured) -> bytes:
+    import io
+
+    import polars as pl
+
+    truth = opened.statistics.select("row", *(n for n in opened.statistics.columns if n.startswith("truth")))
+    buffer = io.BytesIO()
+    pl.concat([truth, opened.answers], how="horizontal").write_parquet(buffer)
+    return buffer.getvalue()
+
+
