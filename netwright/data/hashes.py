@@ -113,7 +113,9 @@ def looks(cells: pl.Series, table: Table) -> tuple[U64, npt.NDArray[np.uint8], n
     return bits, thumbs, good
 
 
-def text_signatures(texts: pl.Series, *, words: int = 8, hashes: int = 64) -> tuple[U64, npt.NDArray[np.bool_]]:
+def text_signatures(
+    texts: pl.Series, *, words: int = 8, hashes: int = 64
+) -> tuple[U64, npt.NDArray[np.bool_]]:
     """MinHash signatures (N, H) over runs of three words, and (N,) whether a text has enough words.
 
     The share of equal places of two signatures estimates the Jaccard likeness of their sets of shingles.
@@ -149,15 +151,14 @@ def each_of(work: Callable[[Any], Answer], things: Sequence[Any]) -> list[Answer
 def _minhash(lists: pl.Series, hashes: int) -> U64:
     lengths = lists.list.len().to_numpy().astype(np.int64)
     flat = lists.explode().hash(seed=0).to_numpy().astype(np.uint64)
-    starts = np.concatenate([[0], np.cumsum(lengths)[:-1]])
-    last_two = np.zeros(len(flat), dtype=np.bool_)
     ends = np.cumsum(lengths)
+    last_two = np.zeros(len(flat), dtype=np.bool_)
     last_two[ends - 1] = last_two[ends - 2] = True
     with np.errstate(over="ignore"):
-        mixed = flat * np.uint64(3) + np.roll(flat, -1) * np.uint64(5) + np.roll(flat, -2) * np.uint64(7)
-    shingles = mixed[~last_two]
-    offsets = starts - 2 * np.arange(len(lengths))
-    shingles ^= shingles >> np.uint64(29)
+        mixed: U64 = flat * np.uint64(3) + np.roll(flat, -1) * np.uint64(5) + np.roll(flat, -2) * np.uint64(7)
+    shingles: U64 = mixed[~last_two]
+    offsets = ends - lengths - 2 * np.arange(len(lengths))
+    shingles = shingles ^ (shingles >> np.uint64(29))
     factors = seeds.draws(np.arange(hashes), "minhash") | np.uint64(1)
     columns = [np.minimum.reduceat(shingles * factor, offsets) for factor in factors]
     return np.stack(columns, axis=1)
@@ -169,7 +170,9 @@ def _look(source: Path | bytes | None) -> tuple[int, npt.NDArray[np.uint8]] | No
     if source is None or (isinstance(source, Path) and _size(source) <= 0):
         return None
     try:
-        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=FORMATS) as image:
+        with Image.open(
+            io.BytesIO(source) if isinstance(source, bytes) else source, formats=FORMATS
+        ) as image:
             width, height = image.size
             if min(width, height) < SMALLEST or width * height > MOST_PIXELS:
                 return None
@@ -188,7 +191,7 @@ def _paths(cells: pl.Series, table: Table) -> list[Path | None]:
     base = os.path.realpath(table.root or Path.cwd())
     found: list[Path | None] = []
     for cell in cells.to_list():
-        whole = None if cell is None or "\0" in cell else os.path.realpath(os.path.join(base, cell))
+        whole = None if cell is None or "\0" in cell else os.path.realpath(Path(base, cell))
         inside = table.options.allow_outside or (whole or "").startswith(base + os.sep)
         found.append(Path(whole) if whole and inside else None)
     return found

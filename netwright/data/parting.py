@@ -115,7 +115,8 @@ def last_by_time(times: Floats, count: int) -> Mask:
     """(N,) the latest rows, about `count`; rows of one moment stay together; none if all are one moment."""
     ordered = np.sort(times)
     edge = ordered[max(0, len(ordered) - count)]
-    with_edge, after_edge = times >= edge, times > edge
+    with_edge: Mask = times >= edge
+    after_edge: Mask = times > edge
     over, under = int(with_edge.sum()) - count, count - int(after_edge.sum())
     if with_edge.all() or (after_edge.any() and under <= over):
         return after_edge
@@ -133,7 +134,8 @@ def _quotas(counts: Codes, total: int, ties: Floats, *, at_least_one: bool) -> C
     left = max(0, total - int(whole.sum()))
     ranked = open_[np.lexsort((ties[open_], -(ideal - whole)[open_]))]
     whole[ranked[:left]] += 1
-    return np.minimum(whole, np.maximum(counts - 1, 0))
+    capped: Codes = np.minimum(whole, np.maximum(counts - 1, 0))
+    return capped
 
 
 def _greedy(sizes: Codes, quota: int) -> list[int] | slice:
@@ -158,4 +160,5 @@ def _commonest(of_row: Codes, strata: Codes, units: int) -> Codes:
     pairs, counts = np.unique(np.stack([of_row, strata]), axis=1, return_counts=True)
     order = np.lexsort((counts, pairs[0]))
     last = np.flatnonzero(np.diff(pairs[0][order], append=units))
-    return pairs[1][order][last].astype(np.int64)
+    commonest: Codes = pairs[1][order][last].astype(np.int64)
+    return commonest

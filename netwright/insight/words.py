@@ -21,6 +21,7 @@ def figure(value: float | None) -> str:
     if size >= 1e9 or size < 1e-4:
         return f"{value:.3g}"
     places = max(0, 3 - math.floor(math.log10(size)))
+    places += 3 if abs(1.0 - size) < 1e-4 else 0  # 0.99996 of the rows is not all of them
     rounded = f"{value:,.{places}f}"
     return rounded.rstrip("0").rstrip(".") if "." in rounded else rounded
 

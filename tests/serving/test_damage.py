@@ -22,7 +22,7 @@ from netwright.base.errors import BundleError
 from netwright.serving import bundle as bundles
 from netwright.serving import header
 from netwright.serving.predict import Model, load
-from tests.serving.conftest import bundle, frame
+from tests.serving.models import bundle, frame
 
 WHOLE = bundles.to_bytes(bundle())
 
@@ -231,21 +231,20 @@ def test_a_signed_file_with_wrong_tensors_is_refused(change: Any, like: str) -> 
 
 
 def test_a_signed_file_with_any_field_changed_is_refused_or_works() -> None:
-    """Each leaf of the description in turn becomes each of a few nasty values."""
+    """Leaves of the description become one of a few nasty values each."""
     facts, _ = header.unpack(WHOLE, "m")
-    nasty = [None, -1, 0, 10**18, 0.5, "", "../x", [], {}, [[]], True, 1e308]
+    nasty = [None, -1, 10**18, 0.5, "", "../x", [], {}, [[]], True, 1e308]
+    cases = [(path, value) for path in leaves(facts) for value in nasty]
     refusals = works = 0
-    for path in list(leaves(facts)):
-        for value in nasty:
-            changed = copy.deepcopy(facts)
-            put(changed, path, value)
-            changed.pop("_sha256", None)
+    for path, value in random.Random(2).sample(cases, 250):
+        changed = copy.deepcopy(facts)
+        put(changed, path, value)
+        try:
             content = header.pack(changed, header.unpack(WHOLE, "m")[1])
-            try:
-                Model(bundles.from_bytes(content, "m")).predict(frame()[:2])
-                works += 1
-            except BundleError:
-                refusals += 1
+            Model(bundles.from_bytes(content, "m")).predict(frame()[:2])
+            works += 1
+        except BundleError:
+            refusals += 1
     assert refusals > works > 0
 
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas
 import polars as pl
 import pytest
 
 from netwright.base.errors import DataError, RecipeError
+from netwright.data.columns import Inputs
+from netwright.data.table import Table
 from netwright.serving.predict import Model
-from tests.serving.conftest import NAMES, bundle, frame
+from tests.serving.models import NAMES, bundle, frame
 
 
 @pytest.fixture(scope="module")
@@ -50,8 +54,6 @@ def test_order_is_kept_and_rows_do_not_see_each_other(model: Model) -> None:
 
 
 def test_the_same_rows_in_any_form_give_the_same_answers(model: Model, tmp_path: Path) -> None:
-    import pandas
-
     rows = frame()[:8].select(NAMES)
     expected = model.predict(rows)["probability"].to_numpy()
     rows.write_csv(tmp_path / "rows.csv")
@@ -105,11 +107,6 @@ def test_a_column_that_is_lacking_is_named(model: Model) -> None:
 
 
 def test_rows_without_names_are_taken_by_position(tmp_path: Path) -> None:
-    from dataclasses import replace
-
-    from netwright.data.columns import Inputs
-    from netwright.data.table import Table
-
     old = bundle()
     names = dict(zip([*NAMES, "y"], ["c1", "c2", "c3", "c4"], strict=True))
     columns = tuple(replace(column, name=names[column.name]) for column in old.columns)
