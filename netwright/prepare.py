@@ -174,19 +174,13 @@ def _with_own_rows(table: Table, request: Request) -> tuple[Table, dict[str, spl
     """The table with rows of `--test` and `--validation` files appended, and where the parts come from."""
     wheres = {}
     for part, where in (("test", request.test), ("validation", request.validation)):
-        if where is not None and (is_path(where) or _names_file(where)):
+        found = split.Where(kind="path") if is_path(where) else split.parse_where(where)
+        if found.kind == "path":
             extra = readers.read(where, replace(options(request), like=tuple(table.columns)))
             table, rows = append(table, extra)
-            wheres[part] = split.Where(kind="rows_given", rows=rows)
-        else:
-            wheres[part] = split.parse_where(where)
+            found = split.Where(kind="rows_given", rows=rows, text=extra.source)
+        wheres[part] = found
     return table, wheres
-
-
-def _names_file(where: Any) -> bool:
-    from pathlib import Path
-
-    return isinstance(where, str) and Path(where).exists()
 
 
 def append(table: Table, extra: Table) -> tuple[Table, Any]:

@@ -211,4 +211,4 @@ def _with_notes(
     if not readable_B.all():
         mask = pl.Series(readable_B)
         answers = answers.select(pl.when(mask).then(pl.all()).otherwise(None).name.keep())
-    return answers.with_columns(pl.Series("note", note_B, dtype=pl.String))
+    return answers.hstack([pl.Series("note", note_B, dtype=pl.String)])

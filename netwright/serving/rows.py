@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -80,7 +81,7 @@ def _short_way(rows: Any, options: ReadOptions) -> pl.DataFrame | None:
     if isinstance(rows, pl.DataFrame):
         if rows.height == 0:
             raise DataError("the frame has no rows.", hint="give one row or more.")
-        return clean(rows, options)
+        return _few(rows, options) if rows.height <= FEW else clean(rows, options)
     if isinstance(rows, Mapping) and rows and all(_is_scalar(cell) for cell in rows.values()):
         return _frame([rows], options)
     several = isinstance(rows, list) and 0 < len(rows) <= FEW
@@ -90,35 +91,43 @@ def _short_way(rows: Any, options: ReadOptions) -> pl.DataFrame | None:
     return None
 
 
+def _few(rows: pl.DataFrame, options: ReadOptions) -> pl.DataFrame:
+    import polars as pl
+
+    tokens = {*MISSING, *options.missing}
+    ready = [
+        pl.Series(each.name, [_clean(cell, tokens) for cell in each.to_list()], dtype=pl.String)
+        if each.dtype == pl.String
+        else each
+        for each in rows.get_columns()
+    ]
+    return pl.DataFrame(ready)
+
+
 def _frame(rows: Sequence[Mapping[str, Any]], options: ReadOptions) -> pl.DataFrame:
     import polars as pl
 
     tokens = {*MISSING, *options.missing}
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    found = {}
-    for name in names:
+    ready = []
+    for name in dict.fromkeys(name for row in rows for name in row):
         cells = [_clean(row.get(name), tokens) for row in rows]
         try:
-            found[str(name)] = pl.Series(cells, strict=False)
+            ready.append(pl.Series(str(name), cells, strict=False))
         except (pl.exceptions.PolarsError, TypeError, ValueError, OverflowError) as error:
             raise DataError(
                 f"column '{name}' of the rows cannot be read: {error}.", hint="give plain values."
             ) from error
-    return pl.DataFrame(found)
+    return pl.DataFrame(ready)
 
 
 def _clean(cell: Any, tokens: set[str]) -> Any:
-    if hasattr(cell, "item") and not isinstance(cell, str | bytes):
-        cell = cell.item()
-    if not isinstance(cell, str):
-        return cell
-    stripped = cell.strip()
-    return None if stripped in tokens else stripped
+    if isinstance(cell, str):
+        stripped = cell.strip()
+        return None if stripped in tokens else stripped
+    return cell.item() if hasattr(cell, "item") else cell
 
 
 def _is_scalar(cell: Any) -> bool:
     if cell is None or isinstance(cell, str | int | float):
         return True
-    from datetime import date
-
     return isinstance(cell, date) or (hasattr(cell, "item") and getattr(cell, "shape", None) == ())

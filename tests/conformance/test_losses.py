@@ -50,7 +50,9 @@ def test_a_loss_is_the_reference(name: str) -> None:
     }.get(name, (REFERENCE["prediction"], torch.tensor(REFERENCE["target"], dtype=torch.float64)))
     found = losses.LOSSES[name](torch.tensor(outputs, dtype=torch.float64), targets)
     # float64 throughout: only the order of a few additions differs
-    torch.testing.assert_close(found, torch.tensor(REFERENCE[name], dtype=torch.float64), rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(
+        found, torch.tensor(REFERENCE[name], dtype=torch.float64), rtol=1e-12, atol=1e-12
+    )
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -86,7 +88,9 @@ def test_the_right_answer_costs_least(name: str) -> None:
     function = losses.LOSSES[name]
     assert (function(best, target) <= function(output, target)).all()
     # exp(-100) is what is left of a wrong class
-    torch.testing.assert_close(function(best, target), torch.zeros(12, dtype=torch.float64), atol=1e-12, rtol=0)
+    torch.testing.assert_close(
+        function(best, target), torch.zeros(12, dtype=torch.float64), atol=1e-12, rtol=0
+    )
 
 
 def test_smoothed_labels_are_the_reference() -> None:

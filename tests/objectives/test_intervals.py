@@ -48,7 +48,7 @@ def test_the_bootstrap_is_scipys_up_to_the_noise_of_its_draws() -> None:
 def test_the_bootstrap_holds_the_truth_as_often_as_it_says() -> None:
     held = 0
     for seed in range(100):
-        low, high = intervals.bootstrap(right_or_wrong(200, 0.8, seed), ACCURACY, seed=seed, draws=200)
+        low, high = intervals.bootstrap(right_or_wrong(200, 0.8, seed), ACCURACY, seed=seed, draws=100)
         held += low <= 0.8 <= high
     # 95 of 100 expected; 88 or fewer has a chance of 1 in 200 and the seeds are fixed
     assert held >= 89
@@ -144,7 +144,9 @@ def test_conformal_intervals_cover_new_rows_as_promised() -> None:
     shares = []
     for _ in range(300):
         width = intervals.conformal_quantile(draw.exponential(size=50), 0.9)
-        shares.append(intervals.coverage(-np.full(100, width), np.full(100, width), draw.exponential(size=100)))
+        shares.append(
+            intervals.coverage(-np.full(100, width), np.full(100, width), draw.exponential(size=100))
+        )
     # at least 0.9 and at most 0.9 + 1/51 on average; 0.005 is two standard errors of the mean of 300
     assert 0.9 - 0.005 <= np.mean(shares) <= 0.9 + 1 / 51 + 0.005
 

@@ -1,0 +1,3 @@
+"""Stand-in."""
+def check(table, columns, split, task_name):
+    return []
