@@ -105,9 +105,8 @@ def _train(
     job = training.job_from(choices, family, prepared.spec, asked.seed)
     prepared = _with_task_settings(prepared, choices)
     parts = {
-        name: training.part(prepared, rows)
-        for name, rows in prepared.split.parts().items()
-        if name != "test"
+        name: training.part(prepared, getattr(prepared.split, name))
+        for name in ("train", "select", "calibrate")
     }
     read_seconds = time.monotonic() - asked.started
     folder.begin(prepared, asked, choices)

@@ -51,7 +51,7 @@ class Divider:
             self._column(rule)
 
     def parts(self, test: Where, validation: Where) -> dict[str, Rows]:
-        """Usable rows: "pool", and "test" and "validation" where the source names them and the user does not."""
+        """Usable rows: "pool"; "test" and "validation" where the source names them and the user does not."""
         usable = self._usable()
         given: Mapping[str, Rows] = {}
         if test.kind == "default":
@@ -84,9 +84,7 @@ class Divider:
         tested = free[self._draw(free, free, count, "test")]
         return tested, _without(pool, tested), f"{share:.3g} of the rows {self._words()} for the test"
 
-    def validation(
-        self, where: Where, parts: Mapping[str, Rows], tested: Rows, rest: Rows
-    ) -> tuple[Rows, str]:
+    def validation(self, where: Where, parts: Mapping[str, Rows], tested: Rows, rest: Rows) -> tuple[Rows, str]:
         """The validation rows among the rest, and how that was decided."""
         if "validation" in parts:
             held = rest[np.isin(rest, parts["validation"])]
@@ -226,7 +224,9 @@ class Divider:
 
     @cached_property
     def _hashes(self) -> U64:
-        return row_hashes(self.table, [*self.roles.names("input"), *self.roles.targets])
+        return row_hashes(
+            self.table, [*self.roles.names("input"), *self.roles.targets], labels=self.roles.targets
+        )
 
     @cached_property
     def _groups(self) -> U64:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import re
 import stat
 import warnings
 from collections.abc import Callable, Sequence
@@ -35,10 +36,12 @@ _GLANCE = 20
 _CHUNK = 4096
 
 
-def row_hashes(table: Table, columns: Sequence[str], rows: Rows | None = None) -> U64:
+def row_hashes(
+    table: Table, columns: Sequence[str], rows: Rows | None = None, *, labels: Sequence[str] = ()
+) -> U64:
     """(N,) hashes: equal where all cells of the columns are equal. Pictures compare by their bytes or pixels.
 
-    The numbers mean nothing from one run to the next; only whether two are equal does.
+    Columns of labels compare without case, outer spaces and a trailing full stop. The numbers mean nothing from one run to the next; only whether two are equal does.
     """
     import polars as pl
 
@@ -51,8 +54,28 @@ def row_hashes(table: Table, columns: Sequence[str], rows: Rows | None = None) -
     frame = frame.with_columns(
         *(pl.Series(name, picture_hashes(frame[name], table)) for name in pictures),
         *(pl.Series(name, [str(cell) for cell in frame[name]]) for name in opaque),
+        *(canonical(frame[name]) for name in labels if name not in (*pictures, *opaque)),
     )
     return frame.hash_rows(seed=0).to_numpy().astype(np.uint64)
+
+
+def canonical(cells: pl.Series) -> pl.Series:
+    """Labels without what people write by accident; other types as they are."""
+    import polars as pl
+
+    if cells.dtype in (pl.Categorical, pl.Enum):
+        cells = cells.cast(pl.String)
+    if cells.dtype != pl.String:
+        return cells
+    distinct = cells.drop_nulls().unique()
+    return cells.replace_strict(
+        distinct, pl.Series([plain(each) for each in distinct], dtype=pl.String), default=None
+    )
+
+
+def plain(label: str) -> str:
+    """One label in lower case with single spaces and without a trailing full stop."""
+    return re.sub(r"\s+", " ", label).strip().removesuffix(".").rstrip().casefold()
 
 
 def is_picture(table: Table, name: str) -> bool:
@@ -91,8 +114,8 @@ def looks(cells: pl.Series, table: Table) -> tuple[U64, npt.NDArray[np.uint8], n
     """How pictures look, from one cheap decoding each.
 
     Returns:
-        `dhash64` (P,): 64 bits, whether brightness falls from left to right; thumbnails (P, 256) of 16 x 16
-        grey uint8; and (P,) whether the picture could be read and is at least `SMALLEST` pixels wide and high.
+        `dhash64` (P,): 64 bits, whether brightness rises from left to right; thumbnails (P, 256) of 16 x 16
+        grey uint8; and (P,) whether the picture could be read and both sides have `SMALLEST` pixels.
 
     Reference: the difference hash of N. Krawetz, 2013, https://www.hackerfactor.com/blog/?/archives/529.
     """
@@ -113,9 +136,7 @@ def looks(cells: pl.Series, table: Table) -> tuple[U64, npt.NDArray[np.uint8], n
     return bits, thumbs, good
 
 
-def text_signatures(
-    texts: pl.Series, *, words: int = 8, hashes: int = 64
-) -> tuple[U64, npt.NDArray[np.bool_]]:
+def text_signatures(texts: pl.Series, *, words: int = 8, hashes: int = 64) -> tuple[U64, npt.NDArray[np.bool_]]:
     """MinHash signatures (N, H) over runs of three words, and (N,) whether a text has enough words.
 
     The share of equal places of two signatures estimates the Jaccard likeness of their sets of shingles.
@@ -154,11 +175,9 @@ def _minhash(lists: pl.Series, hashes: int) -> U64:
     ends = np.cumsum(lengths)
     last_two = np.zeros(len(flat), dtype=np.bool_)
     last_two[ends - 1] = last_two[ends - 2] = True
-    with np.errstate(over="ignore"):
-        mixed: U64 = flat * np.uint64(3) + np.roll(flat, -1) * np.uint64(5) + np.roll(flat, -2) * np.uint64(7)
-    shingles: U64 = mixed[~last_two]
-    offsets = ends - lengths - 2 * np.arange(len(lengths))
-    shingles = shingles ^ (shingles >> np.uint64(29))
+    one, two, three = (np.roll(flat, -place) * np.uint64(2 * place + 3) for place in range(3))
+    shingles: U64 = (one + two + three)[~last_two].astype(np.uint64)
+    shingles = np.bitwise_xor(shingles, np.right_shift(shingles, np.uint64(29)))
     factors = seeds.draws(np.arange(hashes), "minhash") | np.uint64(1)
     columns = [np.minimum.reduceat(shingles * factor, offsets) for factor in factors]
     return np.stack(columns, axis=1)
@@ -170,9 +189,7 @@ def _look(source: Path | bytes | None) -> tuple[int, npt.NDArray[np.uint8]] | No
     if source is None or (isinstance(source, Path) and _size(source) <= 0):
         return None
     try:
-        with Image.open(
-            io.BytesIO(source) if isinstance(source, bytes) else source, formats=FORMATS
-        ) as image:
+        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=FORMATS) as image:
             width, height = image.size
             if min(width, height) < SMALLEST or width * height > MOST_PIXELS:
                 return None

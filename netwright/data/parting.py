@@ -1,4 +1,4 @@
-"""Which units of rows go to a part: rows that must stay together are one unit; draws depend on positions only."""
+"""Which units of rows go to a part: rows that stay together are one unit; draws depend on positions only."""
 
 # N = rows, U = units, C = classes
 

@@ -59,17 +59,16 @@ def parse_where(text: str | float | None) -> Where:
     said = str(text).strip()
     if said.lower() == "none":
         return Where(kind="none", text=said)
-    if said.startswith("last:"):
-        return Where(kind="last", share=_share(said.removeprefix("last:"), said), text=said)
-    if said.startswith("rows:"):
-        return _parse_range(said)
-    if _number(said) is not None:
-        return Where(kind="share", share=_share(said, said), text=said)
-    column, equals, value = said.partition("=")
-    if equals and column.strip():
-        return Where(kind="value", column=column.strip(), value=value.strip(), text=said)
     if not said:
         raise RecipeError("the rows to set aside are named by an empty text.", hint=_HINT)
+    if said.startswith("rows:"):
+        return _parse_range(said)
+    if said.startswith("last:") or _number(said) is not None:
+        kind: WhereKind = "last" if said.startswith("last:") else "share"
+        return Where(kind=kind, share=_share(said.removeprefix("last:"), said), text=said)
+    column, equals, value = (part.strip() for part in said.partition("="))
+    if equals and column:
+        return Where(kind="value", column=column, value=value, text=said)
     return Where(kind="path", text=said)
 
 

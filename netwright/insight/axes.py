@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -63,16 +64,21 @@ def label(value: float, step: float) -> str:
         return f"{mantissa.rstrip('0').rstrip('.')}e{int(power)}"
     if size >= 10_000 and step >= 1000:
         return f"{value / 1000:g}k"
-    places = max(0, min(6, -math.floor(math.log10(step)))) if step > 0 else 3
+    places = next((each for each in range(9) if _is_whole(step * 10**each)), 9) if step > 0 else 3
     return f"{value:,.{places}f}"
 
 
 def labels(ticks: Sequence[float], *, log: bool = False) -> list[str]:
-    """The texts of all ticks; on a logarithmic axis each is as short as it can be by itself."""
-    if log:
+    """The texts of all ticks; where they span decades each is as short as it can be by itself."""
+    if log and len(ticks) > 1 and ticks[-1] >= 9 * ticks[0]:
         return [label(each, 10.0 ** math.floor(math.log10(each))) for each in ticks]
-    step = ticks[1] - ticks[0] if len(ticks) > 1 else abs(ticks[0]) if ticks else 1.0
+    steps = [after - before for before, after in itertools.pairwise(ticks)]
+    step = min(steps) if steps else abs(ticks[0]) if ticks else 1.0
     return [label(each, step) for each in ticks]
+
+
+def _is_whole(value: float) -> bool:
+    return round(value) > 0 and abs(value - round(value)) < 1e-3 * value
 
 
 def _round_values(low: float, high: float, number: int) -> list[float]:

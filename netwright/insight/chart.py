@@ -93,8 +93,8 @@ def draw(title: str, panels: Sequence[Panel], sentences: Sequence[str], across: 
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" '
         f'height="{height}" role="img" font-family="system-ui, -apple-system, \'Segoe UI\', '
         f'\'DejaVu Sans\', Helvetica, Arial, sans-serif" font-size="13" fill="{_GREY}">',
-        f"<title>{escape(title)}</title>",
-        f"<desc>{escape(' '.join(sentences))}</desc>",
+        f"<title>{_clean(title)}</title>",
+        f"<desc>{_clean(' '.join(sentences))}</desc>",
         _text(_MARGIN + _LEFT, 28, title, "title"),
     ]
     for number, panel in enumerate(panels):

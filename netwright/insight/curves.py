@@ -18,6 +18,7 @@ Point = tuple[float, float]
 
 FEWEST = 4
 """Measurements on validation rows below which nothing can be said about how it learned."""
+_SURE = 4.0  # standard deviations of one measurement; the extremes of pure noise stay below it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,14 +129,14 @@ def _progress(curves: Curves) -> str:
     steps, loss = _smooth(curves.validation)
     at, noise = int(loss.argmin()), _noise(curves.validation)
     fall, rise = float(loss[0] - loss[at]), float(loss[-1] - loss[at])
-    if fall <= max(2.0 * noise, 1e-12) and rise <= 2.0 * noise:
+    if fall <= max(_SURE * noise, 1e-12) and rise <= _SURE * noise:
         return (
             f"It learned little that holds on new rows: the validation loss stayed near {figure(loss[-1])} "
             f"for all {count(int(steps[-1]), 'step')}."
         )
-    if rise > max(2.0 * noise, 0.05 * fall) and steps[at] <= 0.95 * steps[-1]:
+    if rise > max(_SURE * noise, 0.05 * fall) and steps[at] <= 0.95 * steps[-1]:
         return _overfitting(curves, int(steps[at]), float(loss[at]), float(loss[-1]))
-    near = loss <= loss[at] + max(2.0 * noise, 0.02 * fall)
+    near = loss <= loss[at] + max(3.0 * noise, 0.02 * fall)
     outside = np.flatnonzero(~near[: at + 1])
     level = steps[outside[-1] + 1] if len(outside) else steps[0]
     if level <= 0.8 * steps[-1]:
@@ -192,9 +193,10 @@ def _around(points: Sequence[Point], at: float) -> float:
 def _smooth(points: Sequence[Point]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Steps, and the median of each value and its neighbours: one lucky measurement is no minimum."""
     values = np.array([y for _, y in points])
-    padded = np.concatenate([values[:1], values, values[-1:]])
-    triples = np.stack([padded[:-2], padded[1:-1], padded[2:]])
-    return np.array([x for x, _ in points]), np.median(triples, axis=0)
+    reach = max(1, len(values) // 20)
+    padded = np.pad(values, reach, mode="edge")
+    windows = np.lib.stride_tricks.sliding_window_view(padded, 2 * reach + 1)
+    return np.array([x for x, _ in points]), np.median(windows, axis=1)
 
 
 def _noise(points: Sequence[Point]) -> float:

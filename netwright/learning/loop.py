@@ -35,7 +35,8 @@ class Learner:
     """Everything that changes while a network learns.
 
     Attributes:
-        average: Running means of the weights: what is evaluated and kept.
+        averaged: Weights, and statistics such as those of batch norm.
+        average: Running means of these: what is evaluated and kept.
         best: Weights and buffers of the best evaluation.
         kept: The state at the last look, for a roll-back.
     """
@@ -47,6 +48,7 @@ class Learner:
     plan: Plan
     optimizers: Optimizers
     params: list[Tensor]
+    averaged: list[Tensor]
     average: list[Tensor]
     step: int = 0
     spent: float = 0.0
@@ -130,6 +132,8 @@ def _begin(
     trainee: Trainee, feed: Feed, plan: Plan, settings: Settings, seed: int
 ) -> Learner:
     params = [param for param in trainee.module.parameters() if param.requires_grad]
+    statistics = [each for each in trainee.module.buffers() if each.is_floating_point()]
+    averaged = [*params, *statistics]
     learner = Learner(
         trainee=trainee,
         feed=feed,
@@ -138,7 +142,8 @@ def _begin(
         plan=plan,
         optimizers=Optimizers(trainee.module, settings),
         params=params,
-        average=[param.detach().clone() for param in params],
+        averaged=averaged,
+        average=[each.detach().clone() for each in averaged],
         started=time.monotonic(),
     )
     learner.kept = _state(learner)
@@ -176,7 +181,7 @@ def _step(learner: Learner) -> None:
     learner.optimizers.step(schedules.rate(step, plan))
     decay = schedules.average_decay(step, learner.settings.ema)
     with torch.no_grad():
-        torch._foreach_lerp_(learner.average, learner.params, 1.0 - decay)
+        torch._foreach_lerp_(learner.average, learner.averaged, 1.0 - decay)
     learner.step += 1
 
 
@@ -256,16 +261,16 @@ def _evaluate(learner: Learner) -> tuple[Any, Event]:
 @contextlib.contextmanager
 def _averaged(learner: Learner) -> Iterator[None]:
     """The network with its running means for weights, in evaluation mode."""
-    own = [param.data for param in learner.params]
-    for param, mean in zip(learner.params, learner.average, strict=True):
-        param.data = mean
+    own = [each.data for each in learner.averaged]
+    for each, mean in zip(learner.averaged, learner.average, strict=True):
+        each.data = mean
     learner.module.eval()
     try:
         with torch.no_grad():
             yield
     finally:
-        for param, data in zip(learner.params, own, strict=True):
-            param.data = data
+        for each, data in zip(learner.averaged, own, strict=True):
+            each.data = data
         learner.module.train()
 
 

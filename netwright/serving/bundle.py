@@ -168,17 +168,13 @@ def _pieces(facts: Mapping[str, Any], tensors: dict[str, Tensor], name: str) -> 
     return pieces
 
 
-def _bundle(
-    version: int, pieces: Mapping[str, Any], tensors: Mapping[str, Tensor], name: str
-) -> Bundle:
+def _bundle(version: int, pieces: Mapping[str, Any], tensors: Mapping[str, Tensor], name: str) -> Bundle:
     from_plain(Recipe, pieces["recipe"], "its recipe")
     from_plain(ReadOptions, pieces["options"], "its options")
     if not isinstance(pieces["card"], dict):
         raise Unfit("its card is no object")
     weights, task_tensors, kind_tensors = _sorted(tensors, len(_listed(pieces["kinds"], "kinds")), name)
-    kinds = [
-        _part(KINDS, piece, kind_tensors[index], name) for index, piece in enumerate(pieces["kinds"])
-    ]
+    kinds = [_part(KINDS, piece, kind_tensors[index], name) for index, piece in enumerate(pieces["kinds"])]
     return Bundle(
         format_version=version,
         recipe=pieces["recipe"],
@@ -275,7 +271,8 @@ def _read(name: str) -> bytes:
             raise
         reason = getattr(error, "strerror", None) or str(error)
         raise BundleError(
-            f"the model file '{name[:200]}' cannot be read: {reason}.", hint="check path and permissions."
+            f"the model file '{name[:200]}' cannot be read: {reason}.",
+            hint="check path and permissions.",
         ) from error
 
 

@@ -67,9 +67,7 @@ def parse(text: str, name: str) -> Any:
     if depth > MAX_DEPTH or values > MAX_VALUES:
         raise damaged(name, f"it holds {values:,} values, {depth} deep")
     try:
-        value = json.loads(
-            text, object_pairs_hook=_object, parse_constant=_constant, parse_float=_finite
-        )
+        value = json.loads(text, object_pairs_hook=_object, parse_constant=_constant, parse_float=_finite)
         json.dumps(value, ensure_ascii=False).encode()  # half a character cannot be printed later
     except (ValueError, RecursionError) as error:
         raise damaged(name, "its description is not JSON") from error
@@ -145,9 +143,7 @@ def damaged(name: str, why: str) -> BundleError:
 
 def short(name: str, size: int) -> BundleError:
     """The error for a file whose end is not there."""
-    return BundleError(
-        f"the model file '{name}' is cut short: it ends after {size:,} bytes.", hint=AGAIN
-    )
+    return BundleError(f"the model file '{name}' is cut short: it ends after {size:,} bytes.", hint=AGAIN)
 
 
 def not_ours(name: str, why: str) -> BundleError:

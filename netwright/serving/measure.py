@@ -37,7 +37,7 @@ class Answered:
     findings: tuple[str, ...]
 
 
-def answered(table: Table, task: AbstractTask, readable_B: npt.NDArray[np.bool_]) -> Answered:
+def answered(table: Table, task: AbstractTask, readable: Rows) -> Answered:
     """The rows whose truth is known and that can be read.
 
     Raises:
@@ -55,6 +55,8 @@ def answered(table: Table, task: AbstractTask, readable_B: npt.NDArray[np.bool_]
     known_B = ~cells.select(pl.all_horizontal(pl.all().is_null())).to_series().to_numpy()
     if target.is_floating_point():
         known_B &= ~torch.isnan(target.view(len(target), -1)).any(1).numpy()
+    readable_B = np.zeros(table.height, dtype=np.bool_)
+    readable_B[readable] = True
     rows = np.flatnonzero(known_B & readable_B).astype(np.int64)
     if not len(rows):
         raise DataError(

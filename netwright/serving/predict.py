@@ -10,19 +10,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from netwright.base.errors import RecipeError
 from netwright.base.schema import JSON, Recipe
-from netwright.data.kinds import KINDS, MEDIA
+from netwright.data.columns import cells
+from netwright.data.kinds import MEDIA
+from netwright.data.kinds.kind import AbstractKind
 from netwright.data.table import ReadOptions, Rows, Table
 from netwright.serving import bundle as bundles
 from netwright.serving.bundle import Bundle
 from netwright.serving.measure import answered, measure
 from netwright.serving.plain import from_plain
-from netwright.serving.restore import restore
+from netwright.serving.restore import blank, restore
 from netwright.serving.rows import as_table
 from netwright.tasks.network import AT_ONCE
 
@@ -43,9 +44,7 @@ class Model:
         BundleError: If the parts of the bundle do not fit together.
     """
 
-    def __init__(
-        self, bundle: Bundle, *, name: str = "the model", allow_outside: bool = False
-    ) -> None:
+    def __init__(self, bundle: Bundle, *, name: str = "the model", allow_outside: bool = False) -> None:
         restored = restore(bundle, name)
         self.card: Mapping[str, JSON] = bundle.card
         self.columns = bundle.columns
@@ -85,11 +84,10 @@ class Model:
         """
         self._check_settings(top, threshold, probabilities)
         table = self._table(rows)
-        readable_B, note_B = self._readable(table)
-        answers = self.task.answer(
-            self.outputs(table), top=top, threshold=threshold, probabilities=probabilities
-        )
-        return _with_notes(answers, readable_B, note_B)
+        rows_read, notes = self._readable(table)
+        output_KBO = self._some_outputs(table, rows_read)
+        answers = self.task.answer(output_KBO, top=top, threshold=threshold, probabilities=probabilities)
+        return _in_place(answers, rows_read, notes)
 
     def evaluate(self, rows: Any) -> dict[str, JSON]:
         """How good the model is on rows whose answers are known.
@@ -129,8 +127,7 @@ class Model:
         if len(chosen) <= AT_ONCE:
             return self._batch(table, rows)
         parts = [
-            self._batch(table, chosen[start : start + AT_ONCE])
-            for start in range(0, len(chosen), AT_ONCE)
+            self._batch(table, chosen[start : start + AT_ONCE]) for start in range(0, len(chosen), AT_ONCE)
         ]
         return torch.cat(parts, dim=1)
 
@@ -160,9 +157,7 @@ class Model:
     def _check_settings(self, top: int | None, threshold: float | None, probabilities: bool) -> None:
         if top is not None and (isinstance(top, bool) or not isinstance(top, int) or top < 1):
             raise RecipeError(f"top = {top!r} is no number of answers.", hint="give 1 or more.")
-        if threshold is not None and not (
-            isinstance(threshold, int | float) and 0.0 <= threshold <= 1.0
-        ):
+        if threshold is not None and not (isinstance(threshold, int | float) and 0.0 <= threshold <= 1.0):
             raise RecipeError(f"threshold = {threshold!r} is no probability.", hint="give 0 to 1.")
         name, outputs = self.task.name, self.task.outputs
         if name == "regress" and (top is not None or threshold is not None or probabilities):
@@ -176,17 +171,29 @@ class Model:
                 hint="leave it out, or name the likeliest classes with --top.",
             )
 
-    def _readable(self, table: Table) -> tuple[npt.NDArray[np.bool_], list[str]]:
-        """Which rows can be read, and what is to be said about each."""
-        note_B = self.inputs.notes(table, None)
+    def _readable(self, table: Table) -> tuple[Rows, list[str]]:
+        """Rows that can be read, and what is to be said about each row."""
+        said_B: list[list[str]] = [[] for _ in range(table.height)]
         readable_B = np.ones(table.height, dtype=np.bool_)
-        for column in self.columns:
-            if column.role == "input" and column.kind in MEDIA:
-                bad_B = ~self._can_be_read(table, column)
-                for row in np.flatnonzero(bad_B):
-                    note_B[row] = note_B[row] or f"{column.name} cannot be read"
-                readable_B &= ~bad_B
-        return readable_B, note_B
+        for kind, block in zip(self.inputs.kinds, self.inputs.columns, strict=True):
+            found = cells(table, block, None)
+            if block[0].kind in MEDIA:
+                bad = _unreadable(kind, found.to_series())
+                readable_B[list(bad)] = False
+                notes = [bad.get(row, "") for row in range(table.height)]
+            else:
+                notes = kind.notes(found)
+            for said, note in zip(said_B, notes, strict=True):
+                said += [note] if note else []
+        return np.flatnonzero(readable_B).astype(np.int64), ["; ".join(said) for said in said_B]
+
+    def _some_outputs(self, table: Table, rows: Rows) -> Tensor:
+        """Outputs for the rows; those of a blank row where there is none, to know the columns of an answer."""
+        if not len(rows):
+            with torch.inference_mode():
+                output_KBO: Tensor = self.network(blank(self.spec))
+            return output_KBO
+        return self.outputs(table, None if len(rows) == table.height else rows)
 
 
 def load(path: str | Path, *, allow_outside: bool = False) -> Model:
@@ -202,13 +209,22 @@ def load(path: str | Path, *, allow_outside: bool = False) -> Model:
     return Model(bundles.load(path), name=str(path), allow_outside=allow_outside)
 
 
-def _with_notes(
-    answers: pl.DataFrame, readable_B: npt.NDArray[np.bool_], note_B: list[str]
-) -> pl.DataFrame:
-    """The answers with the notes beside them, and nothing where a row could not be read."""
+def _unreadable(kind: AbstractKind, media: pl.Series) -> dict[int, str]:
+    """Row -> what is wrong with its picture or clip."""
+    found: Any = kind.unreadable(media)
+    reasons = found if isinstance(found, Mapping) else dict.fromkeys(np.flatnonzero(found).tolist(), "")
+    said = {row: f": {reason}" if reason else "" for row, reason in reasons.items()}
+    lacking = dict.fromkeys(np.flatnonzero(media.is_null().to_numpy()).tolist(), ": there is none")
+    return {row: f"{media.name} is unreadable{why}" for row, why in {**said, **lacking}.items()}
+
+
+def _in_place(answers: pl.DataFrame, rows: Rows, notes: list[str]) -> pl.DataFrame:
+    """The answers on the lines of their rows with the notes beside them, and nothing on other lines."""
     import polars as pl
 
-    if not readable_B.all():
-        mask = pl.Series(readable_B)
-        answers = answers.select(pl.when(mask).then(pl.all()).otherwise(None).name.keep())
-    return answers.hstack([pl.Series("note", note_B, dtype=pl.String)])
+    if len(rows) < len(notes):
+        places: list[int | None] = [None] * len(notes)
+        for place, row in enumerate(rows.tolist()):
+            places[row] = place
+        answers = answers.select(pl.all().gather(pl.Series(places, dtype=pl.UInt32)))
+    return answers.hstack([pl.Series("note", notes, dtype=pl.String)])

@@ -30,6 +30,8 @@ MODULES_A_TENSOR = 8
 LARGEST = {"numbers": 100_000, "codes": 100_000, "image": 50_000_000, "tokens": 1_000_000}
 """Numbers one example may have, by layout."""
 
+DTYPES = {"numbers": torch.float32, "codes": torch.int64, "tokens": torch.int64, "image": torch.uint8}
+
 
 @dataclass(frozen=True, kw_only=True)
 class Restored:
@@ -84,6 +86,11 @@ def _short(error: BaseException) -> str:
     return first.encode("ascii", "backslashreplace").decode().rstrip(".")
 
 
+def blank(spec: InputSpec) -> dict[str, Tensor]:
+    """One example of zeros, by field key."""
+    return {each.key: torch.zeros((1, *each.shape), dtype=DTYPES[each.layout]) for each in spec.inputs}
+
+
 def _check_agreement(
     inputs: Inputs, task: AbstractTask, spec: InputSpec, columns: tuple[Column, ...], name: str
 ) -> None:
@@ -113,9 +120,9 @@ def _check_agreement(
 def _network(bundle: Bundle, task: AbstractTask, spec: InputSpec, name: str) -> Network:
     """The network with the file's weights; its shapes are known and compared before any memory is taken."""
     asked, config = bundle.network["name"], bundle.network["config"]
-    with _plainly(name, "its network cannot be built"):
-        with _no_more_than(len(bundle.weights)), torch.device("meta"):
-            planned = build(asked, config, spec, task).state_dict()
+    few = _no_more_than(len(bundle.weights))
+    with _plainly(name, "its network cannot be built"), few, torch.device("meta"):
+        planned = build(asked, config, spec, task).state_dict()
     _compare(planned, bundle.weights, name)
     _check_memory(planned, name)
     with _plainly(name, "its network cannot be built"), torch.random.fork_rng(devices=[]):
@@ -157,12 +164,8 @@ def _check_memory(planned: Mapping[str, Tensor], name: str) -> None:
 
 def _try_once(network: Network, task: AbstractTask, spec: InputSpec, name: str) -> None:
     """One example of zeros through network and task: what fails on it would fail on every row."""
-    dtypes = {"numbers": torch.float32, "codes": torch.int64, "image": torch.uint8}
     with _plainly(name, "its network does not work"), torch.inference_mode():
-        inputs = {
-            each.key: torch.zeros((1, *each.shape), dtype=dtypes[each.layout]) for each in spec.inputs
-        }
-        output = network(inputs)
+        output = network(blank(spec))
         if output.dim() != 3 or tuple(output.shape[1:]) != (1, task.outputs):
             raise Unfit(f"its network gives {list(output.shape)}")
         task.answer(output)

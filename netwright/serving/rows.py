@@ -40,7 +40,7 @@ def as_table(rows: Any, columns: Sequence[Column], options: ReadOptions) -> Tabl
         cells = _short_way(rows, options)
         if cells is not None:
             return Table(cells=cells, source="the rows", options=options)
-    return _by_position(_read(rows, columns, options), rows, columns)
+    return _pictures(_by_position(_read(rows, columns, options), rows, columns), columns)
 
 
 def _read(rows: Any, columns: Sequence[Column], options: ReadOptions) -> Table:
@@ -70,6 +70,15 @@ def _by_position(table: Table, rows: Any, columns: Sequence[Column]) -> Table:
     return table
 
 
+def _pictures(table: Table, columns: Sequence[Column]) -> Table:
+    """A folder of pictures or one picture under the name that the model's only input has."""
+    inputs = [column for column in columns if column.role == "input"]
+    found = [name for name, kind in table.kinds.items() if kind in MEDIA]
+    if len(inputs) != 1 or inputs[0].kind not in MEDIA or inputs[0].name in table.columns or len(found) != 1:
+        return table
+    return replace(table, cells=table.cells.rename({found[0]: inputs[0].name}))
+
+
 def _are_numbered(letter: str, names: Sequence[str]) -> bool:
     return list(names) == [f"{letter}{place}" for place in range(1, len(names) + 1)]
 
@@ -85,9 +94,9 @@ def _short_way(rows: Any, options: ReadOptions) -> pl.DataFrame | None:
     if isinstance(rows, Mapping) and rows and all(_is_scalar(cell) for cell in rows.values()):
         return _frame([rows], options)
     several = isinstance(rows, list) and 0 < len(rows) <= FEW
-    if several and all(isinstance(row, Mapping) for row in rows):
-        if all(_is_scalar(cell) for row in rows for cell in row.values()):
-            return _frame(rows, options)
+    several = several and all(isinstance(row, Mapping) for row in rows)
+    if several and all(_is_scalar(cell) for row in rows for cell in row.values()):
+        return _frame(rows, options)
     return None
 
 

@@ -83,9 +83,8 @@ def test_the_card_is_plain_json_and_comes_back_the_same() -> None:
 
 def test_numbers_that_were_not_measured_are_null() -> None:
     constant = pl.DataFrame({"truth": [1.0, 1.0], "prediction": [1.0, 2.0]})
-    card = make_card(
-        facts(task="regress", scores=score.evaluate(constant, REGRESS, seed=0), seconds={"train": math.inf})
-    )
+    unknown = score.evaluate(constant, REGRESS, seed=0)
+    card = make_card(facts(task="regress", scores=unknown, seconds={"train": math.inf}))
     assert card["metric"]["value"] is None
     assert card["metrics"]["mae"] == 0.5
     assert card["seconds"]["train"] is None
@@ -107,8 +106,8 @@ def test_the_card_holds_the_headline_with_its_interval_and_the_baselines() -> No
 def test_json_has_the_keys_that_scripts_read() -> None:
     found = as_json(make_card(facts()), run="runs/a", model="runs/a/model.safetensors")
     promised = {
-        "task", "target", "network", "rows", "examples", "metric", "metrics", "baseline", "seconds", "minutes",
-        "limited_by", "steps", "epochs", "parameters", "threads", "seed", "findings", "run", "model",
+        "task", "target", "network", "rows", "examples", "metric", "metrics", "baseline", "seconds",
+        "minutes", "limited_by", "steps", "epochs", "parameters", "threads", "seed", "findings", "run", "model",
     }  # fmt: skip
     assert promised <= set(found)
     assert set(found["metric"]) == {"name", "value", "low", "high"}

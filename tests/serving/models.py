@@ -45,9 +45,7 @@ def bundle(task: str = "classify", **config: Any) -> Bundle:
     name = "classify" if task == "numbered" else task
     inputs = Inputs.fit(table, columns, rows)
     fitted = TASKS[name].fit(table.frame(["y"]), {})
-    spec = InputSpec(
-        inputs=tuple(inputs.fields()), outputs=fitted.outputs, task=name, examples=len(rows)
-    )
+    spec = InputSpec(inputs=tuple(inputs.fields()), outputs=fitted.outputs, task=name, examples=len(rows))
     torch.manual_seed(0)
     settings = {**CONFIG, **config}
     network = build("feedforward", settings, spec, fitted)

@@ -182,7 +182,10 @@ def signed(
         (lambda f: f["network"]["config"].update(layers=3), "layers"),
         (lambda f: f["network"].update(config=[]), "settings"),
         (lambda f: f["network"]["spec"].update(outputs=3), "does not give what its task takes"),
-        (lambda f: f["network"]["spec"].update(task="regress"), "does not give what its task takes"),
+        (
+            lambda f: f["network"]["spec"].update(task="regress"),
+            "does not give what its task takes",
+        ),
         (lambda f: f["network"]["spec"].update(needs="magic"), "is none of"),
         (lambda f: f["network"]["spec"].update(causal=1), "causal"),
         (lambda f: f["network"]["spec"]["inputs"][0].update(shape=[10**12]), "damaged"),
@@ -233,7 +236,7 @@ def test_a_signed_file_with_wrong_tensors_is_refused(change: Any, like: str) -> 
 def test_a_signed_file_with_any_field_changed_is_refused_or_works() -> None:
     """Leaves of the description become one of a few nasty values each."""
     facts, _ = header.unpack(WHOLE, "m")
-    nasty = [None, -1, 10**18, 0.5, "", "../x", [], {}, [[]], True, 1e308]
+    nasty: list[Any] = [None, -1, 10**18, 0.5, "", "../x", [], {}, [[]], True, 1e308]
     cases = [(path, value) for path in leaves(facts) for value in nasty]
     refusals = works = 0
     for path, value in random.Random(2).sample(cases, 250):
@@ -268,4 +271,6 @@ def test_the_checksum_covers_every_byte_but_its_own() -> None:
     place = WHOLE.index(b"_sha256") + len(b'_sha256\\":\\"')
     blank = WHOLE[:place] + b"0" * 64 + WHOLE[place + 64 :]
     assert hashlib.sha256(blank).hexdigest().encode() == WHOLE[place : place + 64]
-    assert json.loads(json.loads(WHOLE[8 : 8 + int.from_bytes(WHOLE[:8], "little")])["__metadata__"]["netwright"])
+    assert json.loads(
+        json.loads(WHOLE[8 : 8 + int.from_bytes(WHOLE[:8], "little")])["__metadata__"]["netwright"]
+    )

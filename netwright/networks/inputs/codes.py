@@ -28,6 +28,7 @@ class Codes(nn.Module):
         self.register_buffer("large_F", torch.tensor(large, dtype=torch.long))
         self.register_buffer("hot_start_F", _starts([field.sizes[index] for index in small]))
         self.register_buffer("row_start_F", _starts([field.sizes[index] for index in large]))
+        self.register_buffer("one", torch.ones(()))
         rows = sum(field.sizes[index] for index in large)
         self.table_RD = nn.Parameter(torch.randn(rows, EMBEDDED) * 0.25) if large else None
 
@@ -36,7 +37,7 @@ class Codes(nn.Module):
         parts = []
         if self.hot:
             place_BF = code_BF.index_select(1, self.small_F) + self.hot_start_F  # type: ignore[arg-type,operator]
-            zeros = torch.zeros(len(code_BF), self.hot, device=code_BF.device)
+            zeros = self.one.new_zeros(len(code_BF), self.hot)  # type: ignore[operator]
             parts.append(zeros.scatter_(1, place_BF, 1.0))
         if self.table_RD is not None:
             row_BF = code_BF.index_select(1, self.large_F) + self.row_start_F  # type: ignore[arg-type,operator]
