@@ -82,8 +82,12 @@ class Folder:
         files.make_folder(self.path)
         self.lock = files.Lock(self.path).__enter__()
         _clear(self.path)
-        facts = {"source": str(Path(self.source).absolute()), "request": _plain_request(asked)}
-        facts["data"] = fingerprint(prepared)
+        named = isinstance(self.source, str | Path)
+        facts = {
+            "source": str(Path(self.source).absolute()) if named else None,
+            "request": _plain_request(asked),
+            "data": fingerprint(prepared),
+        }
         waiting = self.journal
         files.write_text(self.path / REQUEST, json.dumps(facts, sort_keys=True, indent=1))
         self.journal = events.Journal(self.path / "events.jsonl")
@@ -94,6 +98,11 @@ class Folder:
         """The source and the request of the run that goes on."""
         assert self.path is not None
         facts = _read_json(self.path / REQUEST)
+        if facts["source"] is None:
+            raise RecipeError(
+                f"the run '{self.path}' learned from data in memory, which are gone.",
+                hint="train anew, or save the data to a file first.",
+            )
         settings = dict(facts["request"])
         for name in ("target", "drop", "keep", "missing"):
             settings[name] = tuple(settings[name])
@@ -257,8 +266,11 @@ def _plain_request(asked: Request) -> JSON:
     facts = asdict(asked)
     del facts["started"]
     for name in ("test", "validation", "recipe", "out"):
-        if isinstance(facts[name], Path) or (facts[name] and Path(str(facts[name])).exists()):
-            facts[name] = str(Path(facts[name]).absolute())
+        value = facts[name]
+        if isinstance(value, Path) or (isinstance(value, str) and Path(value).exists()):
+            facts[name] = str(Path(value).absolute())
+        elif not isinstance(value, str | float | int | None):
+            facts[name] = None  # data in memory: such a run cannot be resumed
     return events.plain(facts)
 
 

@@ -34,6 +34,7 @@ SMALLEST = 64
 _THREADS = 4
 _GLANCE = 20
 _CHUNK = 4096
+_HANDFUL = 32
 
 
 def row_hashes(
@@ -41,7 +42,8 @@ def row_hashes(
 ) -> U64:
     """(N,) hashes: equal where all cells of the columns are equal. Pictures compare by their bytes or pixels.
 
-    Columns of labels compare without case, outer spaces and a trailing full stop. The numbers mean nothing from one run to the next; only whether two are equal does.
+    Columns of labels compare without case, doubled spaces and a trailing full stop. The numbers mean nothing
+    from one run to the next; only whether two are equal does.
     """
     import polars as pl
 
@@ -163,10 +165,12 @@ def split_words(texts: pl.Series, *, most: int = 200) -> pl.Series:
 
 def each_of(work: Callable[[Any], Answer], things: Sequence[Any]) -> list[Answer]:
     """`work` of each thing, in order, in a few threads: reading and decoding release the lock."""
-    if len(things) < 2 * _THREADS:
+    chunks = [things[start : start + _HANDFUL] for start in range(0, len(things), _HANDFUL)]
+    if len(chunks) < 2:
         return [work(thing) for thing in things]
     with ThreadPoolExecutor(_THREADS) as pool:
-        return list(pool.map(work, things, chunksize=1))
+        done = pool.map(lambda chunk: [work(thing) for thing in chunk], chunks)
+        return [answer for answers in done for answer in answers]
 
 
 def _minhash(lists: pl.Series, hashes: int) -> U64:
@@ -178,6 +182,7 @@ def _minhash(lists: pl.Series, hashes: int) -> U64:
     one, two, three = (np.roll(flat, -place) * np.uint64(2 * place + 3) for place in range(3))
     shingles: U64 = (one + two + three)[~last_two].astype(np.uint64)
     shingles = np.bitwise_xor(shingles, np.right_shift(shingles, np.uint64(29)))
+    offsets = ends - lengths - 2 * np.arange(len(lengths))
     factors = seeds.draws(np.arange(hashes), "minhash") | np.uint64(1)
     columns = [np.minimum.reduceat(shingles * factor, offsets) for factor in factors]
     return np.stack(columns, axis=1)

@@ -113,13 +113,14 @@ def as_json(card: Mapping[str, JSON], *, run: str = "", model: str = "") -> dict
 def headline(card: Mapping[str, JSON]) -> str:
     """The first sentence: "accuracy 0.9931 (95 %: 0.991 to 0.9946) on 10,000 test rows"."""
     metric, rows = card["metric"], card["rows"].get("test", 0)
+    name = (metric["name"] or "score").replace("_", " ")
     if not card["measured"]:
         seen = card["validation"]
         shown = f"; {seen['name']} {figure(seen['value'])} on validation rows" if seen else ""
-        return f"{metric['name'] or 'score'} {UNMEASURED}{shown}"
+        return f"{name} {UNMEASURED}{shown}"
     span = f" (95 %: {figure(metric['low'])} to {figure(metric['high'])})"
     sure = span if metric["low"] is not None and metric["high"] is not None else ""
-    return f"{metric['name']} {figure(metric['value'])}{sure} on {count(rows, 'test row')}"
+    return f"{name} {figure(metric['value'])}{sure} on {count(rows, 'test row')}"
 
 
 def lines(card: Mapping[str, JSON]) -> list[str]:

@@ -108,7 +108,7 @@ def earned_place(
     if not rivals:
         return "Not judged: there is no baseline to compare with."
     ahead, level, behind = _standing(scores, statistics, rivals, seed, groups)
-    said = f"{name} {figure(scores.value)} against {compare(scores.metric, rivals, figure)}"
+    said = f"{name.replace('_', ' ')} {figure(scores.value)} against {compare(scores.metric, rivals, figure)}"
     if not level and not behind:
         return f"The network earned its place: {said}, more than chance explains."
     if behind:

@@ -53,7 +53,8 @@ def cell(value: object) -> str:
     text = re.sub(r"\s+", " ", text).strip()
     text = text if len(text) <= 200 else text[:199] + "…"
     text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return re.sub(r"([\\`*_\[\]|#~!])", r"\\\1", text)
+    text = re.sub(r"([\\`*\[\]|#~!])", r"\\\1", text)
+    return re.sub(r"(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])", r"\\_", text)  # inside a word it is plain
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:

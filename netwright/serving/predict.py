@@ -183,8 +183,9 @@ class Model:
                 notes = [bad.get(row, "") for row in range(table.height)]
             else:
                 notes = kind.notes(found)
-            for said, note in zip(said_B, notes, strict=True):
-                said += [note] if note else []
+            for row, note in enumerate(notes):
+                if note:
+                    said_B[row].append(note)
         return np.flatnonzero(readable_B).astype(np.int64), ["; ".join(said) for said in said_B]
 
     def _some_outputs(self, table: Table, rows: Rows) -> Tensor:

@@ -17,7 +17,7 @@ from netwright.insight import score, words
 from netwright.insight.card import CardFacts, as_json, headline, lines, make_card
 from netwright.insight.curves import curves_from_events
 from netwright.insight.report import report
-from netwright.objectives.metrics import CLASSIFY, REGRESS, TAG
+from netwright.objectives.metrics import CLASSIFY, REGRESS, TAG, lead_by
 
 MANY = [each for each in CLASSIFY if not each.binary_only]
 
@@ -105,11 +105,9 @@ def test_the_card_holds_the_headline_with_its_interval_and_the_baselines() -> No
 
 def test_json_has_the_keys_that_scripts_read() -> None:
     found = as_json(make_card(facts()), run="runs/a", model="runs/a/model.safetensors")
-    promised = {
-        "task", "target", "network", "rows", "examples", "metric", "metrics", "baseline", "seconds",
-        "minutes", "limited_by", "steps", "epochs", "parameters", "threads", "seed", "findings", "run", "model",
-    }  # fmt: skip
-    assert promised <= set(found)
+    promised = """task target network rows examples metric metrics baseline seconds minutes limited_by
+        steps epochs parameters threads seed findings run model"""
+    assert set(promised.split()) <= set(found)
     assert set(found["metric"]) == {"name", "value", "low", "high"}
     assert found["target"] == "label"
     assert as_json(make_card(facts(target=["a", "b"])))["target"] == ["a", "b"]
@@ -212,6 +210,13 @@ def test_names_from_the_data_cannot_break_the_report() -> None:
     assert "[x](" not in text
     tables = [line for line in text.splitlines() if line.startswith("| a\\|b")]
     assert tables
+
+
+def test_names_of_metrics_are_words_where_people_read_them() -> None:
+    leading = lead_by(MANY, "balanced_accuracy")
+    card = make_card(facts(scores=score.evaluate(classes(), leading, seed=0)))
+    assert headline(card).startswith("balanced accuracy 0.8")
+    assert "| balanced_accuracy |" in report(card, classes(), None)
 
 
 def test_a_report_without_a_mistake_says_so() -> None:

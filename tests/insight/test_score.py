@@ -146,7 +146,7 @@ def test_few_rows_cannot_tell_rivals_apart() -> None:
 
 def test_the_verdict_holds_where_lower_is_better() -> None:
     metrics = list(lead_by(MANY, "log_loss"))
-    assert judged(0.95, 0.7, metrics).startswith("The network earned its place: log_loss 0.")
+    assert judged(0.95, 0.7, metrics).startswith("The network earned its place: log loss 0.")
     assert judged(0.5, 0.9, metrics).startswith("The network did not earn its place")
 
 

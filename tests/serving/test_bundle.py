@@ -47,7 +47,10 @@ def test_the_order_of_names_and_tensors_changes_no_byte() -> None:
 def test_another_process_writes_the_same_bytes(tmp_path: Path) -> None:
     path = tmp_path / "model.safetensors"
     bundles.save(bundle(), path)
-    program = "import sys; from netwright.serving import bundle as b; sys.stdout.buffer.write(b.to_bytes(b.load(sys.argv[1])))"
+    program = (
+        "import sys; from netwright.serving.bundle import load, to_bytes; "
+        "sys.stdout.buffer.write(to_bytes(load(sys.argv[1])))"
+    )
     done = subprocess.run(
         [sys.executable, "-c", program, str(path)], capture_output=True, check=True, timeout=60
     )

@@ -112,7 +112,6 @@ def test_a_header_whose_length_looks_like_a_pickle_is_still_read() -> None:
         (safetensors.torch.save({"w": torch.ones(3)}, {"netwright": "[]"}), "no object"),
         (safetensors.torch.save({"w": torch.ones(3)}, {"netwright": "{}"}), "checksum"),
         (safetensors.torch.save({}, {"netwright": "[" * 40_000}), "deep"),
-        (safetensors.torch.save({}, {"netwright": "[" + "[]," * 9_000_000 + "0]"}), "values"),
         (safetensors.torch.save({}, {"netwright": '{"a":1,"a":2}'}), "not JSON"),
         (safetensors.torch.save({}, {"netwright": '{"a":NaN}'}), "not JSON"),
         (safetensors.torch.save({}, {"netwright": '{"a":1e999}'}), "not JSON"),
@@ -121,6 +120,12 @@ def test_a_header_whose_length_looks_like_a_pickle_is_still_read() -> None:
 )
 def test_what_was_never_a_model_is_said_so(content: bytes, like: str) -> None:
     refused(content, like=like)
+
+
+def test_a_small_text_that_would_become_many_values_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(header, "MAX_VALUES", 1000)
+    many = "[" + "[]," * 1000 + "0]"
+    refused(safetensors.torch.save({}, {"netwright": many}), like="values")
 
 
 def test_a_newer_format_asks_for_an_update() -> None:
@@ -239,7 +244,7 @@ def test_a_signed_file_with_any_field_changed_is_refused_or_works() -> None:
     nasty: list[Any] = [None, -1, 10**18, 0.5, "", "../x", [], {}, [[]], True, 1e308]
     cases = [(path, value) for path in leaves(facts) for value in nasty]
     refusals = works = 0
-    for path, value in random.Random(2).sample(cases, 250):
+    for path, value in random.Random(2).sample(cases, 150):
         changed = copy.deepcopy(facts)
         put(changed, path, value)
         try:

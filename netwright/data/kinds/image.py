@@ -225,7 +225,7 @@ def _sources(cells: pl.Series) -> list[decoding.Source]:
 
 def _resized(pixels: npt.NDArray[np.uint8], shape: tuple[int, int, int]) -> Tensor:
     """Pixels as (N, C, H, W) uint8 of the shape."""
-    x = torch.from_numpy(np.ascontiguousarray(pixels))
+    x = torch.from_numpy(np.array(pixels))
     x = x.unsqueeze(1) if x.ndim == 3 else x.permute(0, 3, 1, 2)
     channels, height, width = shape
     if x.shape[1] != channels:
