@@ -85,7 +85,7 @@ def is_picture(table: Table, name: str) -> bool:
     import polars as pl
 
     cells = table.cells[name]
-    if table.kinds.get(name) == "image" or isinstance(cells.dtype, pl.Array):
+    if table.kinds.get(name) == "image" or isinstance(cells.dtype, pl.Array) or _is_encoded(cells):
         return True
     if cells.dtype != pl.String:
         return False
@@ -97,7 +97,7 @@ def picture_hashes(cells: pl.Series, table: Table) -> U64:
     """(P,) hashes of files, encoded bytes or pixels. Files of different sizes are not read."""
     import polars as pl
 
-    if isinstance(cells.dtype, pl.Struct) and "bytes" in {each.name for each in cells.dtype.fields}:
+    if _is_encoded(cells):
         cells = cells.struct.field("bytes")
     if cells.dtype != pl.String:
         return cells.to_frame().hash_rows(seed=0).to_numpy().astype(np.uint64)
@@ -124,7 +124,7 @@ def looks(cells: pl.Series, table: Table) -> tuple[U64, npt.NDArray[np.uint8], n
     import polars as pl
     from PIL import Image
 
-    if isinstance(cells.dtype, pl.Struct):
+    if _is_encoded(cells):
         cells = cells.struct.field("bytes")
     sources = _paths(cells, table) if cells.dtype == pl.String else cells.to_list()
     with warnings.catch_warnings():
@@ -186,6 +186,13 @@ def _minhash(lists: pl.Series, hashes: int) -> U64:
     factors = seeds.draws(np.arange(hashes), "minhash") | np.uint64(1)
     columns = [np.minimum.reduceat(shingles * factor, offsets) for factor in factors]
     return np.stack(columns, axis=1)
+
+
+def _is_encoded(cells: pl.Series) -> bool:
+    """Whether cells are structs with an encoded file in the field "bytes"."""
+    import polars as pl
+
+    return isinstance(cells.dtype, pl.Struct) and "bytes" in {each.name for each in cells.dtype.fields}
 
 
 def _look(source: Path | bytes | None) -> tuple[int, npt.NDArray[np.uint8]] | None:

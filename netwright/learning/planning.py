@@ -16,6 +16,10 @@ from netwright.learning.trainee import Settings
 
 COOL_DOWN = 0.15
 """Share of the steps done over which the rate falls when learning is brought to its end early."""
+WARM = 3
+"""Steps that say nothing about the pace, and steps that must follow before it is judged."""
+LOOK = 0.02
+"""Share of the budget between looks at the clock: long enough that a hiccup does not decide."""
 PROBE_AT = 0.4
 """Share of the plan after which harmless augmentation is looked for."""
 
@@ -96,8 +100,8 @@ class Measured:
     settings: Settings
     budget: float | None
     enough: int
-    _next_look: int = field(default=4)
-    _looked: tuple[int, float] = field(default=(0, 0.0))
+    _mark: tuple[int, float] = field(default=(0, 0.0))
+    _seen: float = field(default=0.0)
 
     def next(self, plan: Plan, progress: Progress) -> Plan | None:
         """The revision that time, overfitting or a probe asks for, or None."""
@@ -115,27 +119,24 @@ class Measured:
         return repair(plan, step, kind)
 
     def _by_time(self, plan: Plan, progress: Progress) -> Plan:
-        if self.budget is None or progress.step < self._next_look or progress.step >= plan.steps:
-            return plan
         step, seconds = progress.step, progress.seconds
-        if self._looked[0] == 0:  # the first steps warm up caches: they do not say what a step costs
-            self._looked = (step, seconds)
-            self._next_look = max(step + 4, 2 * step)
+        if self.budget is None or step < WARM or step >= plan.steps:
             return plan
-        pace = (seconds - self._looked[1]) / (step - self._looked[0])
+        if self._mark[0] == 0:  # the first steps warm up caches: they do not say what a step costs
+            self._mark = (step, seconds)
+        if seconds - self._seen < LOOK * self.budget or step - self._mark[0] < WARM:
+            return plan
+        self._seen = seconds
+        pace = (seconds - self._mark[1]) / (step - self._mark[0])
         left = max(0.0, self.budget - seconds)
         fits = min(self.enough, max(step + 1, step + int(left / max(pace, 1e-7))))
-        self._next_look = step + max(4, min(step, max(1, (fits - step) // 3)))
         decaying = step >= plan.decay_from
-        if fits >= plan.steps * (0.99 if decaying else 0.97) and (
-            decaying or fits <= plan.steps * 1.05
-        ):
+        short, long = fits < plan.steps * (0.99 if decaying else 0.97), fits > plan.steps * 1.05
+        if not short and (decaying or not long):
             return plan
-        if step >= plan.decay_from:  # the fall has begun: its end moves, its start stays
-            words = f"{self.budget:.1f} s of learning hold {fits:,} steps"
-            moved = self._revise(plan, plan, progress, words, "measured")
-            return replace(moved, steps=min(fits, plan.steps))
         words = f"{self.budget:.1f} s of learning hold {fits:,} steps"
+        if decaying:  # the fall has begun: its end moves, its start stays
+            return replace(self._revise(plan, plan, progress, words, "measured"), steps=fits)
         return replace(stretch(plan, self.settings, step, fits, words), by="measured")
 
     def _by_history(self, plan: Plan, progress: Progress) -> Plan:

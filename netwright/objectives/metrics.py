@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 NAN = float("nan")
+ANSWERS = ("truth", "prediction")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +37,8 @@ class Metric:
         better: Which way is better.
         reduce: Frame of statistics -> the number; NaN where it cannot be measured.
         words: What the number means, one sentence for people.
+        reads: Columns that `reduce` looks at, so that redrawing gathers no others: "truth" stands for
+            `truth` and for every `truth:L`. Empty: all.
         binary_only: Whether it needs exactly two classes.
     """
 
@@ -43,6 +46,7 @@ class Metric:
     better: Literal["higher", "lower"]
     reduce: Callable[[pl.DataFrame], float]
     words: str
+    reads: tuple[str, ...] = ()
     binary_only: bool = False
 
     def beats(self, value: float, other: float) -> bool:
@@ -132,12 +136,14 @@ CLASSIFY: tuple[Metric, ...] = (
         better="higher",
         reduce=_accuracy,
         words="Share of rows whose class is predicted rightly.",
+        reads=ANSWERS,
     ),
     Metric(
         name="balanced_accuracy",
         better="higher",
         reduce=_balanced_accuracy,
         words="Share predicted rightly within each class, averaged so that rare classes count as much.",
+        reads=ANSWERS,
     ),
     Metric(
         name="f1",
@@ -145,18 +151,21 @@ CLASSIFY: tuple[Metric, ...] = (
         reduce=_f1,
         words="Harmonic mean of precision and recall of the second of the two classes.",
         binary_only=True,
+        reads=ANSWERS,
     ),
     Metric(
         name="f1_macro",
         better="higher",
         reduce=_f1_macro,
         words="Harmonic mean of precision and recall of each class, averaged over classes.",
+        reads=ANSWERS,
     ),
     Metric(
         name="log_loss",
         better="lower",
         reduce=_log_loss,
         words="Mean surprise at the true class in nats; classes unseen in training are left out.",
+        reads=("truth", "log_loss"),
     ),
     Metric(
         name="roc_auc",
@@ -164,12 +173,14 @@ CLASSIFY: tuple[Metric, ...] = (
         reduce=_roc_auc,
         words="Chance that a row of the second class gets a higher probability of it than one of the first.",
         binary_only=True,
+        reads=("truth", "p_positive"),
     ),
     Metric(
         name="cohen_kappa",
         better="higher",
         reduce=_cohen_kappa,
         words="Agreement with the truth beyond chance: 0 is chance, 1 is perfect.",
+        reads=ANSWERS,
     ),
 )
 """For classes. `f1` takes class 1, the second in sorted order, as the positive one: the class that
@@ -220,24 +231,28 @@ REGRESS: tuple[Metric, ...] = (
         better="higher",
         reduce=_r2,
         words="Share of the target's variance that is explained: 0 is the mean, 1 is perfect.",
+        reads=ANSWERS,
     ),
     Metric(
         name="rmse",
         better="lower",
         reduce=_rmse,
         words="Root of the mean squared error, in units of the target; large errors count most.",
+        reads=ANSWERS,
     ),
     Metric(
         name="mae",
         better="lower",
         reduce=_mae,
         words="Mean size of the error, in units of the target.",
+        reads=ANSWERS,
     ),
     Metric(
         name="median_absolute_error",
         better="lower",
         reduce=_median_absolute_error,
         words="Half of the errors are smaller than this, in units of the target.",
+        reads=ANSWERS,
     ),
 )
 """For numbers."""
@@ -289,24 +304,28 @@ TAG: tuple[Metric, ...] = (
         better="higher",
         reduce=_tag_f1,
         words="Harmonic mean of precision and recall over all labels together.",
+        reads=ANSWERS,
     ),
     Metric(
         name="f1_macro",
         better="higher",
         reduce=_tag_f1_macro,
         words="Harmonic mean of precision and recall of each label, averaged over labels that occur.",
+        reads=ANSWERS,
     ),
     Metric(
         name="exact_match",
         better="higher",
         reduce=_exact_match,
         words="Share of rows with every label right.",
+        reads=ANSWERS,
     ),
     Metric(
         name="hamming_loss",
         better="lower",
         reduce=_hamming_loss,
         words="Share of single labels that are wrong.",
+        reads=ANSWERS,
     ),
 )
 """For several labels a row. `f1` is the micro average."""

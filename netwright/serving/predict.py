@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -29,6 +30,9 @@ from netwright.tasks.network import AT_ONCE
 
 if TYPE_CHECKING:
     import polars as pl
+
+NUMBERS_AT_ONCE = 4_000_000
+"""Numbers that enter a network at once: what it makes of a batch of photos has to fit in memory."""
 
 
 class Model:
@@ -56,6 +60,8 @@ class Model:
         options = from_plain(ReadOptions, bundle.options, "options")
         self._options = replace(options, allow_outside=allow_outside, like=None)
         self._bundle = bundle
+        each = sum(math.prod(field.shape) for field in self.spec.inputs)
+        self._at_once = max(1, min(AT_ONCE, NUMBERS_AT_ONCE // each))
 
     def predict(
         self,
@@ -82,7 +88,7 @@ class Model:
             DataError: If a column is lacking or of another type, or nothing can be read.
             RecipeError: If a setting is out of range or says nothing to this task.
         """
-        self._check_settings(top, threshold, probabilities)
+        self._check_settings(top, threshold)
         table = self._table(rows)
         rows_read, notes = self._readable(table)
         output_KBO = self._some_outputs(table, rows_read)
@@ -124,11 +130,10 @@ class Model:
             DataError: If a column is lacking or of another type.
         """
         chosen = np.arange(table.height, dtype=np.int64) if rows is None else rows
-        if len(chosen) <= AT_ONCE:
+        if len(chosen) <= self._at_once:
             return self._batch(table, rows)
-        parts = [
-            self._batch(table, chosen[start : start + AT_ONCE]) for start in range(0, len(chosen), AT_ONCE)
-        ]
+        starts = range(0, len(chosen), self._at_once)
+        parts = [self._batch(table, chosen[start : start + self._at_once]) for start in starts]
         return torch.cat(parts, dim=1)
 
     def to_bytes(self) -> bytes:
@@ -154,15 +159,15 @@ class Model:
         self.inputs.check_new(table)
         return table
 
-    def _check_settings(self, top: int | None, threshold: float | None, probabilities: bool) -> None:
+    def _check_settings(self, top: int | None, threshold: float | None) -> None:
         if top is not None and (isinstance(top, bool) or not isinstance(top, int) or top < 1):
             raise RecipeError(f"top = {top!r} is no number of answers.", hint="give 1 or more.")
         if threshold is not None and not (isinstance(threshold, int | float) and 0.0 <= threshold <= 1.0):
             raise RecipeError(f"threshold = {threshold!r} is no probability.", hint="give 0 to 1.")
         name, outputs = self.task.name, self.task.outputs
-        if name == "regress" and (top is not None or threshold is not None or probabilities):
+        if name == "regress" and (top is not None or threshold is not None):
             raise RecipeError(
-                "the model predicts a number: it has no classes, and so no top, threshold or probabilities.",
+                "the model predicts a number: it has no classes, and so neither top nor threshold.",
                 hint="leave them out; low and high say how sure it is.",
             )
         if name == "classify" and threshold is not None and outputs != 2:

@@ -101,8 +101,8 @@ def _check_agreement(
     wanted = [(each.key, each.columns, each.layout, each.shape, each.sizes) for each in spec.inputs]
     if given != wanted:
         raise damaged(name, "its network does not take what its kinds give")
-    for field, block in zip(fields, inputs.columns, strict=True):
-        if list(field.columns[: len(block)]) != [column.name for column in block]:
+    for kind, block in zip(inputs.kinds, inputs.columns, strict=True):
+        if list(kind.reads()) != [column.name for column in block]:
             raise damaged(name, "its kinds are of other columns")
     if (spec.task, spec.outputs, spec.needs) != (task.name, task.outputs, task.needs):
         raise damaged(name, "its network does not give what its task takes")

@@ -181,3 +181,10 @@ def test_names_are_unique_and_have_words() -> None:
     for group in (CLASSIFY, REGRESS, TAG):
         assert len({each.name for each in group}) == len(group)
         assert all(each.words.endswith(".") for each in group)
+
+
+@pytest.mark.parametrize("metric", (*CLASSIFY, *REGRESS, *TAG), ids=lambda each: each.name)
+def test_a_metric_reads_no_column_but_those_it_names(metric: Metric) -> None:
+    frame = labels(1) if metric in TAG else classes(1, 2)
+    named = [name for name in frame.columns if name.split(":")[0] in metric.reads]
+    assert metric.reduce(frame.select(named)) == metric.reduce(frame)

@@ -18,7 +18,7 @@ BITS = 6
 """Pictures whose `dhash64` differ in at most so many of 64 places may be nearly equal."""
 GREY = 3.0
 """Mean difference of grey, 0-255 around each one's own mean, up to which their thumbnails are nearly equal.
-On 2,059 photos of hands, copies saved anew, resized or brightened differ by less than 2, others by more than 5."""
+Among 2,059 photos of hands, copies saved anew, resized or brightened differ by under 2, others by over 5."""
 FLAT = 8.0
 """Thumbnails that spread less grey than this look like any other empty picture."""
 ALIKE = 0.8

@@ -51,6 +51,10 @@ class Category(AbstractKind):
         """Values by falling frequency, ties by name."""
         return cls({name: _common(words(block[name])) for name in block.columns})
 
+    def reads(self) -> tuple[str, ...]:
+        """Names of the columns of the block."""
+        return tuple(self.values)
+
     def field(self) -> Field:
         """Codes (F,)."""
         return Field(

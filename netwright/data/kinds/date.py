@@ -76,6 +76,10 @@ class Date(AbstractKind):
         numbers = [part for each in days for part in (each, _years(each))]
         return cls(formats, scaling.fit(numbers))
 
+    def reads(self) -> tuple[str, ...]:
+        """Names of the columns of the block."""
+        return tuple(self.formats)
+
     def field(self) -> Field:
         """Numbers (9 a column,)."""
         names = tuple(f"{part} of {name}" for name in self.formats for part in PARTS)

@@ -118,6 +118,10 @@ class Image(AbstractKind):
         scratch = np.empty((len(sources), 1, 8, 8), dtype=np.uint8)
         return decoding.decode_all(sources, 1, 8, 8, scratch)
 
+    def reads(self) -> tuple[str, ...]:
+        """Names of the columns of the block."""
+        return (self.column,)
+
     def field(self) -> Field:
         """An image (C, H, W)."""
         return Field(

@@ -65,6 +65,10 @@ class AbstractKind(ABC):
         """
 
     @abstractmethod
+    def reads(self) -> tuple[str, ...]:
+        """Names of the columns of the block."""
+
+    @abstractmethod
     def field(self) -> Field:
         """The block as a network sees it."""
 
@@ -116,6 +120,10 @@ class AbstractComing(AbstractKind):
         quoted = ", ".join(f"'{name}'" for name in names)
         hint = f"leave out --kind, or leave the column out with --drop {','.join(names)}."
         return RecipeError(f"column {quoted} cannot be read as {cls.name}: {cls.coming}.", hint=hint)
+
+    def reads(self) -> tuple[str, ...]:
+        """Refuses, as `fit` does."""
+        raise self.refusal()
 
     def field(self) -> Field:
         """Refuses, as `fit` does."""

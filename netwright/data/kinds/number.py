@@ -78,6 +78,10 @@ class Number(AbstractKind):
         gaps = [bool(np.isnan(column).any()) for column in values]
         return cls(block.columns, commas, gaps, scaling.fit(values))
 
+    def reads(self) -> tuple[str, ...]:
+        """Names of the columns of the block."""
+        return self.columns
+
     def field(self) -> Field:
         """Numbers (F + marks,)."""
         marks = tuple(f"{self.columns[i]} is missing" for i in self._marked)
