@@ -69,7 +69,7 @@ def complete(ending: Ending, tell: Callable[[Event], None]) -> Run:
     seen = task.watch(outputs(ending.best.network, select.inputs), select.target)
     card = make_card(_facts(ending, recipe, task, opened, seen["score"]))
     bundle = _bundle(ending, task, recipe, card)
-    model = Model(bundle)
+    model = Model(bundle, allow_outside=ending.asked.allow_outside)
     data = {"metric": card["metric"], "limited_by": card["limited_by"]}
     done = Event(type="done", step=int(ending.best.ended.get("steps", 0)), data=data)
     if ending.folder.path:

@@ -36,7 +36,10 @@ class Flags:
 
 
 def run(flags: Flags) -> None:
-    """Look for leaks, duplicates, ids, constants and the like, and say what training would do about them."""
+    """Look at DATA before training, and say what is odd.
+
+    Leaks, duplicates, ids, constants and the like, and what training would do about each.
+    """
     from netwright import build
 
     settings: dict[str, Any] = {"target": names(flags.target)} if flags.target else {}

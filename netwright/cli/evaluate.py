@@ -30,7 +30,10 @@ class Flags:
 
 
 def run(flags: Flags) -> None:
-    """Measure a trained model on rows whose answers are known, beside the best constant answer."""
+    """Measure a trained model on rows with known answers.
+
+    Its score stands beside that of the best constant answer for these rows.
+    """
     path = models.place(flags.model)
     found = models.load(path, allow_outside=flags.allow_outside).evaluate(flags.data)
     print(results.of_evaluation(found, path, json=flags.json))

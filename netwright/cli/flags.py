@@ -93,7 +93,7 @@ def names(written: Sequence[str]) -> tuple[str, ...]:
 
 
 def pairs(flag: str, written: Sequence[str], form: str) -> dict[str, str]:
-    """`NAME=VALUE` flags as a dict; the last `=` of a column name with one belongs to the value's sign.
+    """`NAME=VALUE` flags as a dict; in `--kind` the last `=` counts, as a column name may hold one.
 
     Args:
         flag: The flag, for the message.

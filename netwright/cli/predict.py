@@ -61,9 +61,9 @@ class Flags:
 
 
 def run(flags: Flags) -> None:
-    """Answer new rows with a trained model: one line a row, in the order of the rows.
+    """Answer new rows with a trained model.
 
-    A row that cannot be read has an empty prediction and a note.
+    One line a row, in the order of the rows. A row that cannot be read has an empty prediction and a note.
     """
     path = models.place(flags.model)
     if flags.out is not None:

@@ -34,7 +34,10 @@ class Flags:
 
 
 def run(flags: Flags) -> None:
-    """Show a run's card and how it learned, or a model's card and recipe; without argument, list the runs."""
+    """Show a run, a model, or the list of runs.
+
+    A run: its card and how it learned. A model: its card and its recipe with reasons.
+    """
     if flags.what is None:
         lines = runs(RUNS)
     elif Path(flags.what).is_dir():

@@ -250,9 +250,9 @@ class Flags:
 
 
 def run(flags: Flags) -> None:
-    """Train a network on DATA, measure it on rows it has not seen, and save it.
+    """Train a network on DATA, and measure it on unseen rows.
 
-    What was found and decided goes to stderr, the result to stdout. Ctrl-C or SIGTERM ends after the step
+    Everything is saved in a run folder. What was found and decided goes to stderr, the result to stdout. Ctrl-C or SIGTERM ends after the step
     in hand and saves; `netwright train --resume RUN` goes on.
     """
     if flags.resume is None and flags.data is None:

@@ -79,6 +79,8 @@ class Divider:
             return tested, self._ready(_without(pool, tested)), why
         pool = self._ready(pool)
         free = _without(pool, held)
+        if len(free) < FEWEST - 1:
+            raise too_few(self.table, len(free))
         share = where.share or TEST_SHARE
         count = min(max(1, round(share * len(free))), len(free) - 2)
         tested = free[self._draw(free, free, count, "test")]

@@ -80,5 +80,5 @@ class Table:
 
     def frame(self, columns: Sequence[str], rows: Rows | None = None) -> pl.DataFrame:
         """These columns of these rows (all rows: None), in the order asked for."""
-        chosen = self.cells.select(columns)
+        chosen = self.cells[list(columns)]
         return chosen if rows is None else chosen[rows]

@@ -148,7 +148,8 @@ def test_an_unread_path_is_refused() -> None:
     [(1_000, 200), (875, 200), (10_000, 1_200), (30_000, 2_400), (150_000, 6_000)],
 )
 def test_the_validation_share_shrinks_as_rows_grow(rows: int, validation: int) -> None:
-    found = divided(table_of(rows))
+    cells = pl.DataFrame({"a": range(rows), "y": ["c0", "c1"] * (rows // 2) + ["c0"] * (rows % 2)})
+    found = divided(Table(cells=cells, source="made.csv"))
     assert abs(len(found.test) - 0.2 * rows) <= 1
     assert len(found.select) + len(found.calibrate) == validation
     assert abs(len(found.select) - len(found.calibrate)) <= 1
