@@ -10,14 +10,15 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from netwright.base.errors import DataError
 
 Array = npt.NDArray[Any]
-TARGET = "target"
-"""Name of the column that the targets become."""
+TARGET, WEIGHT = "target", "weight of the class"
+"""Names of the columns that targets and class weights become."""
 
 
 class _Estimator(BaseEstimator):  # type: ignore[misc]
@@ -43,18 +44,21 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
     def _settings(self) -> dict[str, Any]:
         return dict(self.set or {})
 
-    def _fit(self, X: Any, y: Any) -> None:
+    def _fit(self, X: Any, y: Any, weights: Array | None = None) -> None:
         from netwright import build
 
         frame, kinds = self._frame(X)
+        inputs = tuple(frame.columns)
         frame = frame.with_columns(_series(TARGET, y))
+        if weights is not None:
+            frame = frame.with_columns(_series(WEIGHT, weights))
         run = build.fit(
             frame,
             target=(TARGET,),
             task=self._task,
             kinds=kinds,
-            keep=tuple(frame.columns[:-1]),
-            weight=self.weight,
+            keep=inputs,
+            weight=WEIGHT if weights is not None else self.weight,
             test="none",
             minutes=self.minutes,
             network=self.network,
@@ -93,14 +97,12 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
                     "The feature names should match those that were passed during fit."
                 )
             return X
-        if reset and y is not None:
+        if reset:
             return validate_data(
                 self, X, y, dtype="numeric", ensure_all_finite="allow-nan", ensure_min_samples=4,
                 y_numeric=self._task == "regress", multi_output=False,
             )  # fmt: skip
-        return validate_data(
-            self, X, dtype="numeric", ensure_all_finite="allow-nan", reset=reset
-        )
+        return validate_data(self, X, dtype="numeric", ensure_all_finite="allow-nan", reset=False)
 
     def _outputs(self, X: Any) -> torch.Tensor:
         check_is_fitted(self)
@@ -150,7 +152,7 @@ class Classifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
         minutes: Ceiling on the time `fit` takes, minutes.
         network: Family of networks, or "auto".
         seed: Where all randomness comes from.
-        class_weight: None or "balanced".
+        class_weight: None, "balanced", or a dict from class to weight.
         weight: Name of the column of X that weighs rows, or None.
         set: Settings by dotted name, as `--set` has them.
 
@@ -168,7 +170,7 @@ class Classifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
         minutes: float = 1.0,
         network: str = "auto",
         seed: int = 0,
-        class_weight: str | None = None,
+        class_weight: Any = None,
         weight: str | None = None,
         set: Mapping[str, Any] | None = None,  # noqa: A002 - the word of the command line
     ) -> None:
@@ -194,7 +196,10 @@ class Classifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
                 f"y has only one class: {self.classes_[0]!r}.",
                 hint="a classifier needs rows of at least two classes.",
             )
-        self._fit(X, codes.astype(np.int64))
+        weights = None
+        if self.class_weight is not None:
+            weights = compute_sample_weight(self.class_weight, y)
+        self._fit(X, codes.astype(np.int64), weights)
         return self
 
     def predict_proba(self, X: Any) -> Array:
@@ -210,10 +215,6 @@ class Classifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
         """(N,) classes."""
         best = self.predict_proba(X).argmax(axis=1)
         return np.asarray(self.classes_)[best]
-
-    def _settings(self) -> dict[str, Any]:
-        weight = {"task.class_weight": self.class_weight} if self.class_weight else {}
-        return {**weight, **super()._settings()}
 
 
 class Regressor(RegressorMixin, _Estimator):  # type: ignore[misc]
@@ -250,7 +251,8 @@ class Regressor(RegressorMixin, _Estimator):  # type: ignore[misc]
 
     def predict(self, X: Any) -> Array:
         """(N,) float32 predictions, in the units of y."""
-        answers = self._model.task.answer(self._outputs(X))
+        outputs = self._outputs(X)
+        answers = self._model.task.answer(outputs)
         prediction: Array = answers["prediction"].to_numpy().astype(np.float32)
         return prediction
 

@@ -157,6 +157,7 @@ class Listener:
         self._display = display
         self._moment = Moment()
         self._told: set[str] = set()
+        self._planned = 0
 
     def __call__(self, event: Event) -> None:
         """Tells the event."""
@@ -166,9 +167,16 @@ class Listener:
             self._display.show(self._moment)
         elif event.type == "stop":
             self.signal = event.data.get("signal")
-        else:
+        elif event.type != "plan" or self._is_news(int(event.data["steps"])):
             for line in _lines(event, self._head):
                 self._display.say(line)
+
+    def _is_news(self, steps: int) -> bool:
+        """Whether a plan ends elsewhere than the last one that was told: a clock moves it a little, often."""
+        if abs(steps - self._planned) <= 0.1 * max(steps, self._planned):
+            return False
+        self._planned = steps
+        return True
 
     def _head(self, words: str) -> list[str]:
         """A headline, the first time."""

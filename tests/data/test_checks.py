@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
@@ -101,7 +102,7 @@ def test_a_table_without_targets_is_checked_as_far_as_it_goes() -> None:
 @pytest.mark.parametrize(
     ("made", "words"),
     [
-        (lambda y: np.exp(y), "rank correlation"),
+        (np.exp, "rank correlation"),
         (lambda y: -3 * y + 1, "rank correlation"),
         (lambda y: (y * 1e6).astype(np.int64), "rank correlation"),
     ],
@@ -155,7 +156,7 @@ def test_a_column_whose_gaps_tell_the_class_is_named() -> None:
     y = draws(10).integers(0, 2, ROWS)
     x = [value if keep else None for value, keep in zip(texts(draws(11).normal(size=ROWS)), y, strict=True)]
     found = findings_of({**clean(), "n": x, "y": texts(y)}, "classify")
-    assert [(each.name, each.where) for each in found] == [("giveaway", "n")]
+    assert [(each.name, each.where) for each in found if each.severity == "warning"] == [("giveaway", "n")]
     assert "gaps" in found[0].what
 
 
@@ -367,18 +368,15 @@ def test_signatures_estimate_how_alike_texts_are() -> None:
 
 
 def test_flat_pictures_are_like_nothing() -> None:
-    assert near.FLAT > 0
     flat = np.full((64, 64), 200, dtype=np.uint8)
     table = Table(cells=pl.DataFrame({"i": [None]}), source="made")
     bits, thumbs, good = hashes.looks(pl.Series([_encoded(flat), _encoded(flat[:30])]), table)
     assert good.tolist() == [True, False]
     assert bits[0] == 0
-    assert thumbs[0].std() == 0
+    assert thumbs[0].std() < near.FLAT
 
 
 def _encoded(pixels: Any) -> bytes:
-    import io
-
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, format="PNG")
     return file.getvalue()

@@ -54,7 +54,11 @@ def pairs(view: View) -> list[Finding]:
     probes = _probes(y)
     if len(names) < 2 or probes is None:
         return []
-    return [_pair(view, left, sign, right, target) for left, sign, right in _matching(view, names, y, probes)]
+    return [
+        _pair(left, sign, right, target)
+        for left, sign, right in _matching(view, names, y, probes)
+        if not (_ranks(view.numbers(left), y) and _ranks(view.numbers(right), y))
+    ]
 
 
 class _Classes:
@@ -150,7 +154,7 @@ def code_of(there: Bools) -> Codes:
 
 
 def _judge(view: View, target: Column) -> _Classes | _Amounts | None:
-    cells = view.frame[target.name]
+    cells = view.cells(target.name)
     if len(cells) < FEWEST or cells.dtype.is_nested():
         return None
     if view.task == "regress":
@@ -185,7 +189,7 @@ def _alone(name: str, target: str, why: str) -> Finding:
     )
 
 
-def _pair(view: View, left: str, sign: str, right: str, target: str) -> Finding:
+def _pair(left: str, sign: str, right: str, target: str) -> Finding:
     formula = f"{left} {sign} {right}"
     return Finding(
         name="giveaway",
@@ -241,6 +245,12 @@ def _exact(left: Floats, sign: str, right: Floats, y: Floats) -> bool:
     other = y[there] != values[counts.argmax()]
     trivial = max(np.isclose(np.abs(each[there]), np.abs(y[there])).mean() for each in (left, right))
     return bool(holds.mean() >= EXACT and holds[other].mean() >= EXACT and trivial < 0.9)
+
+
+def _ranks(x: Floats, y: Floats) -> bool:
+    """Whether a column ranks as the target does: then it is named alone."""
+    there = np.isfinite(x) & np.isfinite(y)
+    return abs(likeness(x[there], y[there])) > RANKED
 
 
 def _same(x: Floats, y: Floats) -> bool:

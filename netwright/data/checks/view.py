@@ -53,30 +53,35 @@ class View:
         self._codes: dict[str, Codes] = {}
 
     @cached_property
-    def frame(self) -> pl.DataFrame:
-        """Cells of the sampled rows."""
-        return self.table.frame(self.table.columns, self.rows)
+    def _sample(self) -> dict[str, pl.Series]:
+        """By name at once: a frame of many thousand columns is slow to ask for one by one."""
+        names = [column.name for column in self.columns]
+        return {cells.name: cells for cells in self.table.frame(names, self.rows).get_columns()}
+
+    def cells(self, name: str) -> pl.Series:
+        """(N,) cells of the sampled rows."""
+        return self._sample[name]
 
     def numbers(self, name: str) -> Floats:
         """(N,) the cells as numbers, NaN where there is none."""
         if name not in self._numbers:
-            cells = self.frame[name]
+            cells = self.cells(name)
             self._numbers[name] = numbers(cells, comma=has_comma(cells))
         return self._numbers[name]
 
     def moments(self, name: str) -> Floats:
         """(N,) the cells as moments, NaN where there is none."""
-        return moments(self.frame[name])
+        return moments(self.cells(name))
 
     def codes(self, name: str) -> Codes:
         """(N,) the cells as codes of their values; missing is a value of its own."""
         if name not in self._codes:
-            self._codes[name] = code(self.frame[name])
+            self._codes[name] = code(self.cells(name))
         return self._codes[name]
 
     def classes(self, name: str) -> Codes:
         """(N,) codes of the labels, those that differ only in case, spaces or a full stop as one."""
-        return code(canonical(self.frame[name]))
+        return code(canonical(self.cells(name)))
 
     @property
     def media(self) -> list[Column]:
