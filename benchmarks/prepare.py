@@ -13,10 +13,23 @@ import tarfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-ADULT = (
-    "age workclass fnlwgt education education-num marital-status occupation relationship race sex "
-    "capital-gain capital-loss hours-per-week native-country income"
-).split()
+ADULT = [
+    "age",
+    "workclass",
+    "fnlwgt",
+    "education",
+    "education-num",
+    "marital-status",
+    "occupation",
+    "relationship",
+    "race",
+    "sex",
+    "capital-gain",
+    "capital-loss",
+    "hours-per-week",
+    "native-country",
+    "income",
+]
 """Columns in the order of adult.names; the last one is the class that its data files end with."""
 
 
@@ -74,13 +87,16 @@ def prepare(name: str, out: Path, data: Path | None = None) -> Path:
     """
     if name not in SETS:
         raise SystemExit(f"no set is called '{name}'; there is: {', '.join(SETS)}.")
-    data = data or Path(os.environ.get("NETWRIGHT_DATA") or "NETWRIGHT_DATA is not set")
-    if not (data / name).is_dir():
-        raise SystemExit(f"there is no folder '{data / name}'; point NETWRIGHT_DATA at the folder with the sets.")
+    named = data or os.environ.get("NETWRIGHT_DATA")
+    if not named:
+        raise SystemExit("NETWRIGHT_DATA is not set; point it at the folder with the sets.")
+    source = Path(named) / name
+    if not source.is_dir():
+        raise SystemExit(f"there is no folder '{source}'; point NETWRIGHT_DATA at the folder with the sets.")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise SystemExit(f"'{out}' is there already; name a folder that is new or empty.")
     out.mkdir(parents=True, exist_ok=True)
-    SETS[name](data / name, out)
+    SETS[name](source, out)
     return out
 
 

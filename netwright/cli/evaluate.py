@@ -24,9 +24,9 @@ class Flags:
             help="Let paths of pictures in a table lead out of the table's folder.",
         ),
     ] = False
-    json: Annotated[
-        bool, Option("--json", show_default="off", help="Print the result as one JSON object.")
-    ] = False
+    json: Annotated[bool, Option("--json", show_default="off", help="Print the result as one JSON object.")] = (
+        False
+    )
 
 
 def run(flags: Flags) -> None:

@@ -10,12 +10,18 @@ import dataclasses
 import inspect
 import sys
 import typing
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated, Any
 
 import typer
 
 from netwright.base.errors import RecipeError
+
+NUMBERS: Mapping[Any, tuple[Callable[[str], Any], str]] = {
+    float | None: (float, "a number"),
+    int | None: (int, "a whole number"),
+}
+"""Annotation of a flag -> how its text is read, and what it should have been."""
 
 
 class Terminated(BaseException):
@@ -32,19 +38,19 @@ def as_function(flags: type[Any], run: Callable[[Any], None]) -> Callable[..., N
     hints = typing.get_type_hints(flags, include_extras=True)
 
     def call(**values: Any) -> None:
-        _finish(run, flags(**values))
+        _finish(run, flags, values, hints)
 
     parameters = [
         inspect.Parameter(
             each.name,
             inspect.Parameter.KEYWORD_ONLY,
             default=_default(each),
-            annotation=hints[each.name],
+            annotation=_as_text(hints[each.name]),
         )
         for each in dataclasses.fields(flags)
     ]
     call.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    call.__annotations__ = {each.name: hints[each.name] for each in dataclasses.fields(flags)}
+    call.__annotations__ = {each.name: each.annotation for each in parameters}
     call.__doc__ = run.__doc__
     return call
 
@@ -56,10 +62,37 @@ def _default(each: dataclasses.Field[Any]) -> Any:
     return inspect.Parameter.empty if factory is dataclasses.MISSING else factory()
 
 
-def _finish(run: Callable[[Any], None], flags: Any) -> None:
+def _as_text(hint: Any) -> Any:
+    """The annotation with text in the place of a number: what is no number is refused in our words."""
+    kind, *said = typing.get_args(hint) or (hint,)
+    return Annotated[(str | None, *said)] if kind in NUMBERS else hint
+
+
+def _numbers(values: Mapping[str, Any], hints: Mapping[str, Any]) -> dict[str, Any]:
+    """The values with numbers read from text.
+
+    Raises:
+        RecipeError: If a text is no number.
+    """
+    ready = dict(values)
+    for name, value in values.items():
+        kind = (typing.get_args(hints[name]) or (hints[name],))[0]
+        if value is None or kind not in NUMBERS:
+            continue
+        read, words = NUMBERS[kind]
+        try:
+            ready[name] = read(value)
+        except ValueError:
+            raise RecipeError(f"--{name.replace('_', '-')} is '{value}'.", hint=f"give {words}.") from None
+    return ready
+
+
+def _finish(
+    run: Callable[[Any], None], flags: type[Any], values: Mapping[str, Any], hints: Mapping[str, Any]
+) -> None:
     """Runs the command; an interrupt or a reader that went away ends it without a traceback."""
     try:
-        run(flags)
+        run(flags(**_numbers(values, hints)))
         sys.stdout.flush()
     except BrokenPipeError:
         sys.stdout = open_nowhere()

@@ -31,7 +31,7 @@ class Flags:
             "--out",
             metavar="FILE",
             show_default="CSV on stdout",
-            help="File for the predictions; its suffix says how: .csv, .parquet, .json or .ndjson (a line a row).",
+            help="File for the predictions; its suffix says how: .csv, .parquet, .json or .ndjson.",
         ),
     ] = None
     top: Annotated[

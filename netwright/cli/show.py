@@ -67,9 +67,7 @@ def of_folder(folder: Path) -> list[str]:
     from netwright.insight import card, curves
 
     if not (folder / "events.jsonl").exists():
-        raise DataError(
-            f"'{folder}' is not a run folder.", hint="netwright show lists the runs in ./runs."
-        )
+        raise DataError(f"'{folder}' is not a run folder.", hint="netwright show lists the runs in ./runs.")
     facts = _card(folder)
     said = card.lines(facts) if facts else [f"{NOT_ENDED} {folder}"]
     learned = curves.curves_from_events(events.read(folder / "events.jsonl"))
@@ -93,7 +91,8 @@ def _in_short(folder: Path) -> str:
     facts = _card(folder)
     if not facts:
         return f"{NOT_ENDED} {folder}"
-    return f"{facts.get('task')} {', '.join(facts.get('target', []))}: {facts.get('network')}, {card.headline(facts)}"
+    target = ", ".join(facts.get("target", []))
+    return f"{facts.get('task')} {target}: {facts.get('network')}, {card.headline(facts)}"
 
 
 def _card(folder: Path) -> Mapping[str, JSON]:

@@ -221,9 +221,7 @@ class Flags:
             help="Folder for everything that the run leaves.",
         ),
     ] = None
-    force: Annotated[
-        bool, Option("--force", show_default="off", help="Overwrite the run in --out.")
-    ] = False
+    force: Annotated[bool, Option("--force", show_default="off", help="Overwrite the run in --out.")] = False
     allow_outside: Annotated[
         bool,
         Option(
@@ -244,16 +242,16 @@ class Flags:
     quiet: Annotated[
         bool, Option("--quiet", show_default="off", help="Print the result only: no findings, no progress.")
     ] = False
-    json: Annotated[
-        bool, Option("--json", show_default="off", help="Print the result as one JSON object.")
-    ] = False
+    json: Annotated[bool, Option("--json", show_default="off", help="Print the result as one JSON object.")] = (
+        False
+    )
 
 
 def run(flags: Flags) -> None:
     """Train a network on DATA, and measure it on unseen rows.
 
-    Everything is saved in a run folder. What was found and decided goes to stderr, the result to stdout. Ctrl-C or SIGTERM ends after the step
-    in hand and saves; `netwright train --resume RUN` goes on.
+    Everything is saved in a run folder. What was found and decided goes to stderr, the result to stdout.
+    Ctrl-C or SIGTERM ends after the step in hand and saves; `netwright train --resume RUN` goes on.
     """
     if flags.resume is None and flags.data is None:
         raise RecipeError("there is no DATA to train on.", hint="write netwright train DATA --target COLUMN.")
@@ -292,7 +290,12 @@ def asked(flags: Flags) -> dict[str, Any]:
     given["missing"] = tuple(given["missing"])
     given["kinds"] = pairs("--kind", flags.kind, "COL=KIND")
     given["set"] = pairs("--set", flags.set, "PART.NAME=VALUE")
-    return {name: value for name, value in given.items() if value not in (None, (), {}, False)}
+    return {name: value for name, value in given.items() if not _is_blank(value)}
+
+
+def _is_blank(value: Any) -> bool:
+    """Whether a flag was not given; 0 is given."""
+    return value is None or value is False or value in ((), {})
 
 
 def _refuse_beside_resume(flags: Flags) -> None:

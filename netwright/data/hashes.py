@@ -23,6 +23,7 @@ from netwright.data.readers.media import FORMATS, MOST_PIXELS, PICTURES
 
 if TYPE_CHECKING:
     import polars as pl
+    from PIL import Image
 
     from netwright.data.table import Rows, Table
 
@@ -126,7 +127,9 @@ def looks(cells: pl.Series, table: Table) -> tuple[U64, npt.NDArray[np.uint8], n
 
     if _is_encoded(cells):
         cells = cells.struct.field("bytes")
-    sources = _paths(cells, table) if cells.dtype == pl.String else cells.to_list()
+    sources: Sequence[Any] = _paths(cells, table) if cells.dtype == pl.String else cells
+    if isinstance(cells.dtype, pl.Array):
+        sources = list(cells.to_numpy())
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a bomb is refused by size below; damaged tags do not matter here
         Image.init()
@@ -195,13 +198,14 @@ def _is_encoded(cells: pl.Series) -> bool:
     return isinstance(cells.dtype, pl.Struct) and "bytes" in {each.name for each in cells.dtype.fields}
 
 
-def _look(source: Path | bytes | None) -> tuple[int, npt.NDArray[np.uint8]] | None:
+def _look(source: Any) -> tuple[int, npt.NDArray[np.uint8]] | None:
+    """Of a path, an encoded file, or pixels (H, W) or (H, W, C) uint8."""
     from PIL import Image
 
     if source is None or (isinstance(source, Path) and _size(source) <= 0):
         return None
     try:
-        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=FORMATS) as image:
+        with _opened(source) as image:
             width, height = image.size
             if min(width, height) < SMALLEST or width * height > MOST_PIXELS:
                 return None
@@ -209,10 +213,18 @@ def _look(source: Path | bytes | None) -> tuple[int, npt.NDArray[np.uint8]] | No
             grey = image.convert("L")
             small = np.asarray(grey.resize((9, 8), Image.Resampling.BOX), dtype=np.int16)
             thumb = np.asarray(grey.resize((16, 16), Image.Resampling.BOX), dtype=np.uint8)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+    except (OSError, ValueError, TypeError, SyntaxError, Image.DecompressionBombError):
         return None  # the kind counts and names unreadable pictures
     bits = np.packbits(small[:, 1:] > small[:, :-1])
     return int.from_bytes(bits.tobytes(), "big"), thumb.reshape(-1)
+
+
+def _opened(source: Any) -> Image.Image:
+    from PIL import Image
+
+    if isinstance(source, np.ndarray):
+        return Image.fromarray(source.squeeze().astype(np.uint8))
+    return Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=FORMATS)
 
 
 def _paths(cells: pl.Series, table: Table) -> list[Path | None]:

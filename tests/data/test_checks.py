@@ -321,6 +321,18 @@ def test_pictures_that_look_the_same_are_found_across_parts(tmp_path: Path) -> N
     ]
 
 
+@pytest.mark.parametrize("form", ["pixels", "bytes"])
+def test_pictures_held_in_the_table_are_compared_too(form: str) -> None:
+    pixels = [np.asarray(picture(each)) for each in range(80)]
+    pixels += [np.asarray(picture(each).rotate(0).resize((90, 90)).resize((96, 96))) for each in range(20)]
+    cells = pl.Series(np.stack(pixels)) if form == "pixels" else [{"bytes": _encoded(each)} for each in pixels]
+    y = texts(draws(24).integers(0, 2, 100))
+    found = findings_of({"i": cells, "y": y}, "classify", test=last(20, 100), kinds={"i": "image"})
+    assert [(each.name, each.count) for each in found if each.name != "little data"] == [
+        ("near duplicates", 20)
+    ]
+
+
 def test_different_pictures_and_small_ones_are_no_near_duplicates(tmp_path: Path) -> None:
     cells = pictures_in(tmp_path, copies=0)
     assert findings_of(cells, "classify", root=tmp_path, kinds={"i": "image"}) == []

@@ -7,7 +7,6 @@ from typing import Any, Literal
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import HealthCheck, settings
 
 from netwright.base.errors import DataError, RecipeError
 from netwright.base.schema import Role
@@ -15,9 +14,6 @@ from netwright.data import split
 from netwright.data.roles import Roles
 from netwright.data.split import Split, Where, parse_where
 from netwright.data.table import Table
-
-QUICK = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-NO_FINDING = ()
 
 
 def table_of(rows: int, *, seed: int = 0, classes: int = 2) -> Table:
@@ -52,13 +48,6 @@ def every_row(found: Split) -> np.ndarray[Any, Any]:
     """All rows of all parts, those of shared halves once."""
     halves = [found.select] if found.shared else [found.select, found.calibrate]
     return np.sort(np.concatenate([found.train, *halves, found.test]))
-
-
-def part_of(found: Split, rows: int) -> np.ndarray[Any, Any]:
-    """(N,) 0 not used, 1 train, 2 validation, 3 test."""
-    parts = np.zeros(rows, dtype=np.int64)
-    parts[found.train], parts[found.select], parts[found.calibrate], parts[found.test] = 1, 2, 2, 3
-    return parts
 
 
 def contents(table: Table, found: Split) -> list[str]:
@@ -236,5 +225,3 @@ def test_test_rows_that_are_given_decide_nothing_about_the_others(way: Way, rule
         own_columns = Table(cells=table.cells.select(own_cells.columns), source="made.csv")
         found.append(contents(own_columns, parts))
     assert all(each == found[0] for each in found)
-
-

@@ -60,7 +60,7 @@ def near_pictures(view: View) -> list[Finding]:
     return [
         finding
         for column in view.media
-        if str(view.table.cells[column.name].dtype).split("(")[0] in ("String", "Binary", "Struct")
+        if _could_be_large(view, column.name)
         for finding in _near(view, column.name, "pictures", _pictures(view, column.name))
     ]
 
@@ -100,6 +100,12 @@ def _near(view: View, name: str, things: str, near: Near) -> list[Finding]:
             columns=(name,),
         )
     ]
+
+
+def _could_be_large(view: View, name: str) -> bool:
+    """Pixels of a fixed size say so before anything is decoded."""
+    shape = getattr(view.table.cells[name].dtype, "shape", None)
+    return shape is None or min(shape[:2]) >= hashes.SMALLEST
 
 
 def _pictures(view: View, name: str) -> Near:

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, final
 
 import numpy as np
@@ -119,7 +119,14 @@ def likeness(x: Floats, y: Floats) -> float:
 
 def shuffled_ties(values: Floats) -> Codes:
     """(N,) the order of ascending values; equal ones in an order that has nothing to do with their rows."""
-    return np.lexsort((seeds.uniform(np.arange(len(values)), "checks", "ties"), values))
+    mixed = _mixed(len(values))
+    order: Codes = mixed[np.argsort(values[mixed], kind="stable")]
+    return order
+
+
+@lru_cache(maxsize=8)
+def _mixed(rows: int) -> Codes:
+    return np.argsort(seeds.uniform(np.arange(rows), "checks", "ties"))
 
 
 def listed(names: Sequence[str], most: int = 5) -> str:
