@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -107,12 +107,14 @@ def prepare(source: Any, request: Request) -> Prepared:
         settings["metric"] = request.metric
     task = TASKS[claim_name].fit(table.frame(assigned.targets, parts.train), settings)
     inputs = columns.Inputs.fit(table, decided, parts.train)
-    findings = (
-        *table.findings,
-        *parts.findings,
-        *said,
-        *task.findings,
-        *checks.check(table, decided, parts, claim_name),
+    findings = _once(
+        (
+            *table.findings,
+            *parts.findings,
+            *said,
+            *task.findings,
+            *checks.check(table, decided, parts, claim_name),
+        )
     )
     choices = {
         "data.split": Choice(value=parts.rule, why=parts.why),
@@ -128,6 +130,14 @@ def prepare(source: Any, request: Request) -> Prepared:
         findings=findings,
         choices=choices,
     )
+
+
+def _once(findings: Sequence[Finding]) -> tuple[Finding, ...]:
+    """The findings, the first of each name and place."""
+    found: dict[tuple[str, str], Finding] = {}
+    for finding in findings:
+        found.setdefault((finding.name, finding.where), finding)
+    return tuple(found.values())
 
 
 def choose_task(target: pl.DataFrame, table: Table, request: Request) -> tuple[str, str]:

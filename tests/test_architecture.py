@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import importlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,6 +33,7 @@ NO_IMPORT = {"pickle", "marshal", "shelve", "joblib", "dill", "cloudpickle", "ya
 """Each runs code out of a file, or brings something that does."""
 
 
+@functools.cache
 def tree_of(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"))
 

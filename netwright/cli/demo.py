@@ -32,7 +32,8 @@ class Flags:
 def run(flags: Flags) -> None:
     """Train on real pictures of digits, and use the model.
 
-    The 1,797 pictures ship with scikit-learn; 6 are kept out and answered at the end. Everything is written to ./netwright-demo and may be deleted.
+    The 1,797 pictures ship with scikit-learn; 6 are kept out and answered at the end. Everything is
+    written to ./netwright-demo and may be deleted.
     """
     from netwright import build
 

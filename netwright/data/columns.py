@@ -46,7 +46,7 @@ def decide(
             )
         KINDS[kind]
     rows = train[:: max(1, len(train) // SAMPLE)]
-    sample = table.frame(table.columns, rows)
+    sample = {name: table.column(name, rows) for name in table.columns}
     decided, findings = [], []
     for name in table.columns:
         role = roles.by_column[name]
@@ -74,7 +74,7 @@ def _decide_one(
         kind, why = kinds[name], "--kind"
         if KINDS[kind].coming:
             raise KINDS[kind].refusal(name)
-        if table.frame([name], train).to_series().null_count() == len(train):
+        if table.column(name, train).null_count() == len(train):
             raise DataError(
                 f"column '{name}' has no value in the training rows.", hint=f"drop it with --drop {name}."
             )

@@ -24,13 +24,13 @@ def useless(table: Table, train: Rows, sample: pl.Series, keep: bool) -> Finding
     if sample.dtype.is_nested() or str(sample.dtype) == "Binary":
         return None
     if sample.null_count() == len(sample):
-        cells = table.frame([name], train).to_series()
+        cells = table.column(name, train)
         if cells.null_count() == len(cells):
             return _out("missing", f"column '{name}' has no value in any training row", name, len(train))
     if keep:
         return None
     if len(sample) > 1 and sample.n_unique() == 1:
-        cells = table.frame([name], train).to_series()
+        cells = table.column(name, train)
         if cells.n_unique() == 1:
             return _out("constant", f"column '{name}' is {sample[0]!r} in all training rows", name, len(train))
     if len(sample) >= 20 and _is_id(sample):
@@ -40,7 +40,7 @@ def useless(table: Table, train: Rows, sample: pl.Series, keep: bool) -> Finding
 
 def odd(table: Table, train: Rows, column: Column) -> Finding | None:
     """Infinities, words among numbers, and very many categories: taken as they are, and said."""
-    cells = table.frame([column.name], train).to_series()
+    cells = table.column(column.name, train)
     if column.kind == "number":
         return _odd_number(cells, train)
     if column.kind == "category":

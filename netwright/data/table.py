@@ -78,6 +78,11 @@ class Table:
         """Number of rows."""
         return self.cells.height
 
+    def column(self, name: str, rows: Rows | None = None) -> pl.Series:
+        """One column of these rows (all rows: None); cheap however wide the table is."""
+        cells = self.cells.get_column(name)
+        return cells if rows is None else cells.gather(rows)
+
     def frame(self, columns: Sequence[str], rows: Rows | None = None) -> pl.DataFrame:
         """These columns of these rows (all rows: None), in the order asked for."""
         chosen = self.cells[list(columns)]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import signal
 import sys
 from pathlib import Path
 
@@ -11,7 +13,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from netwright.cli import results
+from netwright.base.schema import Event
+from netwright.cli import progress, results
 from netwright.cli.main import run
 
 HEIGHT = 200
@@ -114,6 +117,28 @@ def test_evaluate_measures_in_words_and_in_json(there: Path, capsys: pytest.Capt
 def test_check_says_what_it_finds(there: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["check", "flowers.csv", "--target", "kind"]) == 0
     assert capsys.readouterr().out.strip()
+
+
+def test_an_interrupted_run_leaves_a_model_and_goes_on(
+    there: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told = progress.Listener.__call__
+
+    def stops(self: progress.Listener, event: Event) -> None:
+        told(self, event)
+        if event.type == "evaluate":
+            monkeypatch.setattr(progress.Listener, "__call__", told)
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(progress.Listener, "__call__", stops)
+    flags = ["--target", "kind", "--set", "learning.epochs=3", "--set", "network.members=2"]
+    assert run(["train", "flowers.csv", *flags, "--out", "stopped"]) == 143
+    said = capsys.readouterr()
+    assert "not measured on test rows" in said.out
+    assert "netwright train --resume stopped" in said.err
+    assert run(["predict", "stopped", "flowers.csv"]) == 0
+    assert run(["train", "--resume", "stopped", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["limited_by"] != "interrupted"
 
 
 def test_show_lists_the_runs(there: Path, capsys: pytest.CaptureFixture[str]) -> None:

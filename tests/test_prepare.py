@@ -1,0 +1,73 @@
+"""The files that benchmarks/prepare.py makes are those a user would have, and nothing else."""
+
+from __future__ import annotations
+
+import gzip
+import importlib.util
+import io
+import tarfile
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+
+@pytest.fixture(scope="module")
+def prepare() -> ModuleType:
+    path = Path(__file__).parent.parent / "benchmarks" / "prepare.py"
+    spec = importlib.util.spec_from_file_location("prepare_sets", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def archive(path: Path, names: list[str]) -> None:
+    """A tar.xz with a small file under each name."""
+    path.parent.mkdir(parents=True)
+    with tarfile.open(path, "w:xz") as packed:
+        for name in names:
+            entry = tarfile.TarInfo(name)
+            entry.size = 1
+            packed.addfile(entry, io.BytesIO(b"x"))
+
+
+def test_adult_gets_a_header_row_and_keeps_its_cells(prepare: ModuleType, tmp_path: Path) -> None:
+    (tmp_path / "adult").mkdir()
+    for part in ("train", "test"):
+        row = ", ".join(str(number) for number in range(15)).encode() + b"\n\n"
+        (tmp_path / "adult" / f"adult-{part}.csv.gz").write_bytes(gzip.compress(row))
+    out = prepare.prepare("adult", tmp_path / "out", tmp_path)
+    assert sorted(path.name for path in out.iterdir()) == ["test.csv", "train.csv"]
+    header, row = (out / "train.csv").read_text().splitlines()
+    assert header.split(",") == list(prepare.ADULT)
+    assert row.startswith("0, 1, 2")
+
+
+def test_photos_are_unpacked_into_a_folder_a_class(prepare: ModuleType, tmp_path: Path) -> None:
+    archive(tmp_path / "sign_language_digits" / "Dataset.tar.xz", ["Dataset/0/a.JPG", "Dataset/1/b.JPG"])
+    out = prepare.prepare("sign_language_digits", tmp_path / "out", tmp_path)
+    assert sorted(str(path.relative_to(out)) for path in out.rglob("*.JPG")) == ["0/a.JPG", "1/b.JPG"]
+
+
+def test_an_archive_cannot_write_outside_its_folder(prepare: ModuleType, tmp_path: Path) -> None:
+    archive(tmp_path / "sign_language_digits" / "Dataset.tar.xz", ["Dataset/../../escaped.JPG"])
+    with pytest.raises(tarfile.FilterError):
+        prepare.prepare("sign_language_digits", tmp_path / "out", tmp_path)
+    assert not list(tmp_path.rglob("escaped.JPG"))
+
+
+def test_what_cannot_be_prepared_is_said_in_a_sentence(
+    prepare: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("NETWRIGHT_DATA", raising=False)
+    with pytest.raises(SystemExit, match="no set is called 'iris'; there is: adult"):
+        prepare.prepare("iris", tmp_path / "out", tmp_path)
+    with pytest.raises(SystemExit, match="NETWRIGHT_DATA is not set"):
+        prepare.prepare("mnist", tmp_path / "out")
+    with pytest.raises(SystemExit, match="there is no folder"):
+        prepare.prepare("mnist", tmp_path / "out", tmp_path)
+    (tmp_path / "mnist").mkdir()
+    with pytest.raises(SystemExit, match="is there already"):
+        prepare.prepare("mnist", tmp_path, tmp_path)
