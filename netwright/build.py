@@ -122,7 +122,10 @@ def _train(
     )
     for name, choice in choices.items():
         tell(Event(type="choice", data={"name": name, **vars(choice)}))
-    best = training.train_one(job, prepared, parts, tell, mirrors=training.may_mirror(prepared))
+    if linear.ended["reason"] == "interrupted":
+        best = linear
+    else:
+        best = training.train_one(job, prepared, parts, tell, mirrors=training.may_mirror(prepared))
     if _prefers_linear(best, linear, asked, prepared):
         words = f"no deeper network beat it on validation ({best.score:.4g} against {linear.score:.4g})"
         choices["network.depth"] = Choice(value=0, why=words, by="measured")
@@ -186,6 +189,8 @@ def _prefers_linear(best: Trained, linear: Trained, asked: Request, prepared: Pr
     """Whether the network without a hidden layer is at least as good on the select rows."""
     by_hand = any(name.startswith("network.") for name in asked.set)
     if by_hand or asked.network not in ("auto", "feedforward"):
+        return False
+    if best is linear or best.ended["reason"] == "interrupted":
         return False
     if best.job.network == "feedforward" and best.job.config.get("depth") == 0:
         return False
