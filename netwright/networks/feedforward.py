@@ -129,11 +129,16 @@ class Feedforward(AbstractFamily):
 
 def _for_tables(spec: InputSpec, minutes: float, machine: Machine) -> dict[str, Choice]:
     rows = max(1, spec.examples)
-    batch = 256 if rows >= 2_000 else max(16, min(128, rows // 8))
-    size = f"{rows:,} training rows"
     small = rows < 2_000
-    width = 64 if rows < 500 else 128 if small else 256
-    passes = 30.0 if rows > 10_000 else min(60.0, max(12.0, 1_200.0 * batch / rows))
+    batch = 32 if small else 256
+    size = f"{rows:,} training rows"
+    width = 64 if small else 128
+    if rows < 500:
+        passes = float(max(12, min(40, round(120 * batch / rows))))
+    elif small:
+        passes = 20.0
+    else:
+        passes = float(max(16 if spec.task == "classify" else 40, min(60, round(1_200 * batch / rows))))
     wide = sum(field.shape[0] for field in spec.inputs) > 300
     return {
         "network.depth": Choice(value=2, why="a third layer costs more than it gains on tables"),
@@ -148,7 +153,9 @@ def _for_tables(spec: InputSpec, minutes: float, machine: Machine) -> dict[str, 
         ),
         "network.embedding_width": Choice(value=12, why="published for this ensemble"),
         "learning.optimizer": Choice(value="adamw", why="Muon costs more than the layers themselves here"),
-        "learning.lr": Choice(value=0.005, why="fastest on several tables at once"),
+        "learning.lr": Choice(
+            value=0.004 if small else 0.005, why="fastest on several tables at once"
+        ),
         "learning.weight_decay": Choice(value=0.02, why="flat from 0.01 to 0.05"),
         "learning.batch": Choice(value=batch, why=f"{size}"),
         "learning.epochs": Choice(value=passes, why=f"enough for {size}"),

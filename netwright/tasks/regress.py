@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from netwright.base.errors import BundleError, DataError
-from netwright.base.schema import JSON, Finding, Shape
+from netwright.base.schema import JSON, Shape
 from netwright.data.kinds.numerals import has_comma, numbers
 from netwright.objectives import intervals, losses, metrics
 from netwright.tasks.labels import looks_like_classes
@@ -24,12 +24,8 @@ from netwright.tasks.task import AbstractTask, Claim
 if TYPE_CHECKING:
     import polars as pl
 
-SKEWED = 1.0
-"""Skewness of a positive target above which the network learns its logarithm."""
-
-
 class Regress(AbstractTask):
-    """A standardised target, its logarithm where it is positive and skewed; split-conformal intervals.
+    """A standardised target, or the logarithm of it; split-conformal intervals.
 
     Intervals are symmetric on the scale that is learned, so on the user's scale they widen with the
     value where the logarithm is learned.
@@ -43,8 +39,8 @@ class Regress(AbstractTask):
     class Settings:
         """What `--set task.NAME=VALUE` may change."""
 
-        scale: Literal["auto", "plain", "log"] = "auto"
-        """The scale that is learned; auto: the logarithm of a positive, skewed target."""
+        scale: Literal["plain", "log"] = "plain"
+        """The scale that is learned: the target's own, or its logarithm (of a target from 0 on)."""
         loss: Literal["squared", "huber", "absolute"] = "squared"
         """What is minimised on the learned scale."""
         coverage: float = 0.9
@@ -96,8 +92,6 @@ class Regress(AbstractTask):
         scale = _fit_scale(values, made.scale)
         scale["comma"] = float(has_comma(target.to_series()))
         task = cls([name], made, scale)
-        if scale["log"]:
-            task.findings = [_log_finding(name, values)]
         return task
 
     @property
@@ -231,8 +225,7 @@ def _numbers(cells: pl.Series) -> npt.NDArray[np.float64] | None:
 
 def _fit_scale(values: npt.NDArray[np.float64], scale: str) -> dict[str, float]:
     """Center and spread of the learned scale, and the range that predictions are kept in."""
-    skewed = values.min() >= 0 and _skewness(values) > SKEWED and len(values) >= 100
-    log = scale == "log" or (scale == "auto" and bool(skewed))
+    log = scale == "log"
     positive = values[values > 0]
     unit = float(np.median(positive)) / 10.0 if log and len(positive) else 1.0
     learned = np.log1p(np.maximum(values, 0.0) / unit) if log else values
@@ -248,19 +241,3 @@ def _fit_scale(values: npt.NDArray[np.float64], scale: str) -> dict[str, float]:
         "high": float(standard.max()) + margin,
         "mean": float(values.mean()),
     }
-
-
-def _skewness(values: npt.NDArray[np.float64]) -> float:
-    spread = values.std()
-    return float((((values - values.mean()) / spread) ** 3).mean()) if spread > 0 else 0.0
-
-
-def _log_finding(name: str, values: npt.NDArray[np.float64]) -> Finding:
-    return Finding(
-        name="skewed target",
-        what=f"values from {values.min():g} to {values.max():g}, half of them below "
-        f"{np.median(values):g}",
-        where=name,
-        count=len(values),
-        done="the network learns its logarithm; turn it off with --set task.scale=plain",
-    )

@@ -141,8 +141,12 @@ def bin_edges(encoded: npt.NDArray[np.float32], bins: int) -> tuple[float, ...]:
     if len(distinct) < 2:
         return ()
     if len(distinct) > bins:
-        places = np.linspace(0, len(encoded) - 1, bins + 1).round().astype(np.int64)
-        distinct = np.unique(encoded[places])
+        # Each value counts by the root of its rows: one value of most rows leaves edges for the others.
+        counts = np.diff(np.append(np.flatnonzero(new), len(encoded)))
+        reached = np.cumsum(np.sqrt(counts))
+        places = np.searchsorted(reached, np.linspace(reached[0], reached[-1], bins + 1) - 1e-9)
+        chosen = distinct[places.clip(0, len(distinct) - 1)]
+        distinct = np.unique(np.append(chosen, distinct[[0, -1]]))
     if len(distinct) < 2:
         distinct = encoded[[0, -1]]
     return tuple(distinct.astype(np.float64).tolist())

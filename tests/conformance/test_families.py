@@ -1,0 +1,129 @@
+"""What every family of networks promises, on every kind of field it takes."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+
+import pytest
+import torch
+from torch import Tensor
+
+from netwright.base.schema import Field, InputSpec
+from netwright.networks import FAMILIES
+from netwright.networks.family import AbstractFamily, Machine
+from netwright.tasks.settings import make
+
+EDGES = tuple(float(edge) for edge in range(-3, 4))
+NUMBERS = Field(key="number", columns=("a", "b"), layout="numbers", shape=(2,), edges=(EDGES, ()))
+CODES = Field(key="category", columns=("c", "d"), layout="codes", shape=(2,), sizes=(4, 90))
+PICTURE = Field(key="image", columns=("i",), layout="image", shape=(1, 8, 8), center=(128.0,), scale=(64.0,))
+SPECS = {
+    "numbers": (NUMBERS,),
+    "one column": (Field(key="number", columns=("a",), layout="numbers", shape=(1,), edges=((),)),),
+    "codes": (CODES,),
+    "table": (NUMBERS, CODES),
+    "picture": (PICTURE,),
+    "picture and table": (PICTURE, NUMBERS),
+}
+
+
+def spec_of(name: str) -> InputSpec:
+    return InputSpec(inputs=SPECS[name], outputs=2, task="classify", examples=500)
+
+
+def inputs_of(spec: InputSpec, rows: int) -> dict[str, Tensor]:
+    torch.manual_seed(0)
+    made = {}
+    for field in spec.inputs:
+        if field.layout == "numbers":
+            made[field.key] = torch.randn(rows, *field.shape)
+        elif field.layout == "codes":
+            made[field.key] = torch.stack([torch.randint(0, n, (rows,)) for n in field.sizes], 1)
+        else:
+            made[field.key] = torch.randint(0, 256, (rows, *field.shape), dtype=torch.uint8)
+    return made
+
+
+CELLS = [
+    (family, name) for family in FAMILIES for name in SPECS if FAMILIES[family].refuses(spec_of(name)) is None
+]
+
+
+def built(family: str, name: str, seed: int = 0) -> AbstractFamily:
+    spec, kind = spec_of(name), FAMILIES[family]
+    derived = kind.derive(spec, 1.0, Machine())
+    config = {k.removeprefix("network."): c.value for k, c in derived.items() if k.startswith("network.")}
+    torch.manual_seed(seed)
+    made: AbstractFamily = kind(make(kind.Config, config, "network"), spec)
+    return made
+
+
+@pytest.mark.parametrize(("family", "name"), CELLS)
+def test_features_have_members_rows_and_width(family: str, name: str) -> None:
+    network = built(family, name).eval()
+    for rows in (1, 7):
+        pooled = network.encode(inputs_of(spec_of(name), rows)).pooled_KBD
+        assert pooled is not None
+        assert pooled.shape == (network.members, rows, network.width)
+        assert torch.isfinite(pooled).all()
+        assert pooled.std() < 100, "sane at birth"
+
+
+@pytest.mark.parametrize(("family", "name"), CELLS)
+def test_rows_do_not_see_each_other(family: str, name: str) -> None:
+    network, inputs = built(family, name).eval(), inputs_of(spec_of(name), 6)
+    whole = network.encode(inputs).pooled_KBD
+    alone = network.encode({k: x[2:3] for k, x in inputs.items()}).pooled_KBD
+    assert whole is not None and alone is not None
+    # float32 sums of up to a few hundred terms in another order
+    torch.testing.assert_close(whole[:, 2:3], alone, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize(("family", "name"), CELLS)
+def test_one_seed_gives_one_network_and_its_state_survives(family: str, name: str) -> None:
+    first, second, other = built(family, name), built(family, name), built(family, name, seed=1)
+    a, b = first.state_dict(), second.state_dict()
+    assert all(torch.equal(a[k], b[k]) for k in a)
+    other.load_state_dict(a)
+    inputs = inputs_of(spec_of(name), 3)
+    x, y = (each.eval().encode(inputs).pooled_KBD for each in (first, other))
+    assert x is not None and y is not None and torch.equal(x, y)
+
+
+@pytest.mark.parametrize(("family", "name"), CELLS)
+def test_every_weight_learns(family: str, name: str) -> None:
+    network = built(family, name).train()
+    inputs = inputs_of(spec_of(name), 32)
+    optimizer = torch.optim.SGD(network.parameters(), lr=1e-3)
+    for _ in range(2):  # the second step reaches what lies behind weights that start at zero
+        pooled = network.encode(inputs).pooled_KBD
+        assert pooled is not None
+        loss = (pooled * torch.randn(pooled.shape[-1])).square().sum()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    silent = [n for n, p in network.named_parameters() if p.grad is None or not p.grad.any()]
+    assert not silent
+
+
+@pytest.mark.parametrize(("family", "name"), CELLS)
+def test_settings_survive_json_and_meta_has_the_same_shapes(family: str, name: str) -> None:
+    spec, kind = spec_of(name), FAMILIES[family]
+    config = kind.Config()
+    assert kind.Config(**json.loads(json.dumps(asdict(config)))) == config
+    real = kind(config, spec).state_dict()
+    with torch.device("meta"):
+        planned = kind(config, spec).state_dict()
+    assert {k: v.shape for k, v in real.items()} == {k: v.shape for k, v in planned.items()}
+
+
+def test_a_convolution_over_table_columns_says_why_not() -> None:
+    refusal = FAMILIES["convolutional"].refuses(spec_of("table"))
+    assert refusal is not None and "neighbours" in refusal
+
+
+@pytest.mark.parametrize("family", list(FAMILIES))
+def test_a_setting_out_of_range_is_named(family: str) -> None:
+    with pytest.raises(ValueError, match="network.width"):
+        FAMILIES[family].Config(width=0)
