@@ -61,10 +61,12 @@ class Convolutional(AbstractFamily):
                 for name, (low, high) in limits.items()
                 if not low <= getattr(self, name) <= high
             ]
+            if self.stride > self.stem:
+                wrong.append(f"network.stride = {self.stride} over network.stem = {self.stem}")
             if wrong:
                 raise RecipeError(
                     f"out of range: {', '.join(wrong)}.",
-                    hint="width from 2, depth from 1, stem 1-16, stride 1-4, dropout 0-0.9.",
+                    hint="width from 2, depth from 1, stem 1-16, stride 1-4 but not over stem, dropout 0-0.9.",
                 )
 
     def __init__(self, config: Config, spec: InputSpec) -> None:
@@ -150,7 +152,7 @@ class Tower(nn.Module):
             layers += [Block(there, there, residual=True) for _ in range(config.depth - 1)]
             here, there, side = there, min(there * 2, config.width * WIDEST), side // 2
         layers.append(Block(here, there))
-        self.layers = nn.Sequential(*layers).to(memory_format=torch.channels_last)
+        self.layers = nn.Sequential(*layers).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.width = 2 * there
 
     def forward(self, x_BCHW: Tensor) -> Tensor:

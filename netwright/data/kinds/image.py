@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, final
@@ -14,19 +15,23 @@ import torch
 
 from netwright.base import files
 from netwright.base.errors import BundleError, DataError, RecipeError
-from netwright.base.schema import JSON, Choice, Column, Field
-from netwright.data.kinds import augmenting, decoding
+from netwright.base.schema import JSON, Choice, Column, Field, Finding
+from netwright.data.kinds import augmenting, decoding, pixels
 from netwright.data.kinds.kind import AbstractKind, Packed
-from netwright.data.readers.media import MOST_BAD, is_picture_name
+from netwright.data.readers.media import MOST_BAD, is_picture_name, judge
 
 if TYPE_CHECKING:
     import polars as pl
     from torch import Tensor
 
-MAGIC = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"BM", b"RIFF", b"II*\x00", b"MM\x00*", b"P5", b"P6")
+MAGIC = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"BM", b"II*\x00", b"MM\x00*", b"P5", b"P6")
 NATIVE = 64
 """Pictures of one size with sides up to this stay as they are."""
+SMALLEST = 8
+"""Pictures with smaller sides are enlarged to this."""
 SURVEYED = 500
+FITTED = 2_000
+"""Training pictures that mean and spread are taken from, at most, evenly spaced."""
 AUGMENT = ("shift", "rotate", "scale", "color", "flip")
 SIDES = (32, 48, 64, 96, 128, 160, 224)
 
@@ -64,10 +69,10 @@ class Image(AbstractKind):
             good = named >= 0.95 * len(present)
             return Choice(value=cls.name, why="paths of pictures") if good else None
         if isinstance(sample.dtype, pl.Array):
-            good = len(sample.dtype.shape) in (2, 3) and _innermost(sample.dtype) == pl.UInt8
+            good = len(sample.dtype.shape) in (2, 3) and pixels.innermost(sample.dtype) == pl.UInt8
             return Choice(value=cls.name, why=f"pixels {sample.dtype.shape}") if good else None
-        encoded = [cell for cell in _sources(present) if isinstance(cell, bytes)]
-        good = bool(encoded) and sum(cell.startswith(MAGIC) for cell in encoded) >= 0.95 * len(encoded)
+        encoded = [cell for cell in pixels.sources_of(present) if isinstance(cell, bytes)]
+        good = bool(encoded) and sum(map(_is_encoded, encoded)) >= 0.95 * len(encoded)
         return Choice(value=cls.name, why="encoded pictures") if good else None
 
     @classmethod
@@ -100,21 +105,33 @@ class Image(AbstractKind):
         shape = _shape(settings, columns[0].name)
         how = {name: _number(settings, name, columns[0].name) for name in AUGMENT if name in settings}
         kind = cls(columns[0].name, shape, [0.0] * shape[0], [1.0] * shape[0], how)
-        cells = block.to_series().gather_every(max(1, block.height // 4000))
+        cells = block.to_series()
         _refuse_absent(cells)
-        pixels = kind.encode(cells.to_frame()).values.double()
-        kind.center = tuple(pixels.mean((0, 2, 3)).tolist())
-        kind.scale = tuple(max(1.0, each) for each in pixels.std((0, 2, 3)).tolist())
+        kind.center, kind.scale = kind._moments(cells.gather_every(-(-len(cells) // FITTED) or 1))
         return kind
 
+    def _moments(self, cells: pl.Series) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Mean and spread of each channel over the pictures that can be read, in 0-255."""
+        x, bad = self._decoded(cells, None)
+        sums, squares, count = torch.zeros(self.shape[0]).double(), torch.zeros(self.shape[0]).double(), 0
+        kept = np.setdiff1d(np.arange(len(x)), np.fromiter(bad, dtype=np.int64, count=len(bad)))
+        for rows in torch.split(torch.from_numpy(kept), 64):
+            some = x[rows].double()  # a few at a time: float64 is eight times the size
+            sums += some.sum((0, 2, 3))
+            squares += (some * some).sum((0, 2, 3))
+            count += some.numel() // self.shape[0]
+        center = sums / max(1, count)
+        spread = (squares / max(1, count) - center * center).clamp(min=1.0).sqrt()
+        return tuple(center.tolist()), tuple(spread.tolist())
+
     @classmethod
-    def unreadable(cls, cells: pl.Series) -> dict[int, str]:
+    def unreadable(cls, cells: pl.Series) -> dict[int, str]:  # type: ignore[override]
         """Row -> what is wrong, for pictures that cannot be decoded whole."""
         import polars as pl
 
         if isinstance(cells.dtype, pl.Array):
-            return {}
-        sources = _sources(cells)
+            return dict.fromkeys(np.flatnonzero(cells.is_null().to_numpy()).tolist(), "missing")
+        sources = pixels.sources_of(cells)
         scratch = np.empty((len(sources), 1, 8, 8), dtype=np.uint8)
         return decoding.decode_all(sources, 1, 8, 8, scratch)
 
@@ -140,14 +157,17 @@ class Image(AbstractKind):
             block: The column.
             cache: A file to keep the pixels in, for more than fit in memory.
         """
-        cells = block[self.column]
-        pixels = _pixels(cells)
-        if pixels is not None:
-            return Packed(_resized(pixels, self.shape))
+        return Packed(self._decoded(block[self.column], cache)[0])
+
+    def _decoded(self, cells: pl.Series, cache: Path | None) -> tuple[Tensor, dict[int, str]]:
+        """(N, C, H, W) uint8, and what is wrong with the rows that are grey."""
+        array = pixels.pixels_of(cells)
+        if array is not None:
+            return pixels.resized(array, self.shape), type(self).unreadable(cells)
         shape = (len(cells), *self.shape)
         into = files.big_array(cache, shape) if cache else np.empty(shape, dtype=np.uint8)
-        decoding.decode_all(_sources(cells), *self.shape, into)
-        return Packed(torch.from_numpy(into))
+        bad = decoding.decode_all(pixels.sources_of(cells), *self.shape, into)
+        return torch.from_numpy(into), bad
 
     def notes(self, block: pl.DataFrame) -> list[str]:
         """Pictures that cannot be read."""
@@ -156,18 +176,16 @@ class Image(AbstractKind):
             notes[row] = f"{self.column} is unreadable: {reason}"
         return notes
 
-    def augment(
-        self, x: Tensor, draws_B: npt.NDArray[np.uint64], settings: Mapping[str, JSON]
-    ) -> Tensor:
+    def augment(self, x: Tensor, draws_B: npt.NDArray[np.uint64], settings: Mapping[str, JSON]) -> Tensor:
         """A training batch, float32 in 0-255: shifted, turned, scaled, of other light."""
         return augmenting.augment(x, draws_B, {**self.how, **settings})
 
     def mismatch(self, block: pl.DataFrame) -> str | None:
         """Cells that are no pictures at all."""
         cells = block[self.column]
-        if cells.null_count() == len(cells) or _pixels(cells) is not None:
+        if cells.null_count() == len(cells) or pixels.pixels_of(cells) is not None:
             return None
-        if any(source is not None for source in _sources(cells)):
+        if any(source is not None for source in pixels.sources_of(cells)):
             return None
         return f"column '{self.column}' held pictures in training, here {str(cells.drop_nulls()[0])[:40]!r}"
 
@@ -193,79 +211,75 @@ class Image(AbstractKind):
             channels, height, width = (int(each) for each in facts["shape"])
             center = [float(each) for each in facts["center"]]
             scale = [float(each) for each in facts["scale"]]
-            how = {str(name): value for name, value in facts["how"].items()}
+            how = {str(name): float(value) for name, value in facts["how"].items()}
             column = str(facts["column"])
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise BundleError(f"the model's picture column cannot be read: {error}.") from error
         good = channels in (1, 3) and 1 <= height <= 2048 and 1 <= width <= 2048
+        good = good and all(map(math.isfinite, (*center, *scale, *how.values())))
         if not good or len(center) != channels or len(scale) != channels or min(scale) <= 0:
             raise BundleError("the model's picture column has a shape that does not fit.")
         if not set(how) <= set(AUGMENT):
             raise BundleError("the model's picture column has unknown settings.")
+        if "flip" in how:
+            how["flip"] = bool(how["flip"])
         return cls(column, (channels, height, width), center, scale, how)
 
 
-def _innermost(kind: Any) -> Any:
-    while hasattr(kind, "inner") and kind.inner is not None:
-        kind = kind.inner
-    return kind
+def check_media(cells: pl.Series) -> tuple[npt.NDArray[np.bool_], tuple[Finding, ...]]:
+    """Which pictures can be learned from: those that are there and decode whole.
+
+    Args:
+        cells: The column, paths absolute.
+
+    Returns:
+        (N,) True where the picture is whole, and what is to be said about the others.
+
+    Raises:
+        DataError: If more than 5 % cannot be read; it names the first and the count.
+    """
+    bad = Image.unreadable(cells)
+    ok_N = np.ones(len(cells), dtype=np.bool_)
+    ok_N[list(bad)] = False
+    listed = cells.gather(list(bad)[:5]).to_list()
+    said = [f"{_called(cell, row)}: {bad[row]}" for cell, row in zip(listed, bad, strict=False)]
+    return ok_N, judge(said + [""] * (len(bad) - len(said)), len(cells), cells.name)
 
 
-def _pixels(cells: pl.Series) -> npt.NDArray[np.uint8] | None:
-    """(N, H, W) or (N, H, W, C) of a column of pixels, or None for files and bytes."""
-    import polars as pl
-
-    if not isinstance(cells.dtype, pl.Array):
-        return None
-    return np.asarray(cells.to_numpy()).astype(np.uint8, copy=False)
+def _is_encoded(cell: bytes) -> bool:
+    return cell.startswith(MAGIC) or (cell.startswith(b"RIFF") and cell[8:12] == b"WEBP")
 
 
-def _sources(cells: pl.Series) -> list[decoding.Source]:
-    """Paths and encoded bytes; None for what is neither."""
-    listed = cells.to_list()
-    bare = [cell.get("bytes") or cell.get("path") if isinstance(cell, dict) else cell for cell in listed]
-    return [cell if isinstance(cell, str | bytes) else None for cell in bare]
-
-
-def _resized(pixels: npt.NDArray[np.uint8], shape: tuple[int, int, int]) -> Tensor:
-    """Pixels as (N, C, H, W) uint8 of the shape."""
-    x = torch.from_numpy(np.array(pixels))
-    x = x.unsqueeze(1) if x.ndim == 3 else x.permute(0, 3, 1, 2)
-    channels, height, width = shape
-    if x.shape[1] != channels:
-        x = x[:, :3].float().mean(1, keepdim=True).round().to(torch.uint8) if channels == 1 else x
-        x = x[:, :1].expand(-1, 3, -1, -1) if x.shape[1] != channels and x.shape[1] < 3 else x[:, :channels]
-    if x.shape[2:] != (height, width):
-        x = torch.nn.functional.interpolate(
-            x.float(), (height, width), mode="bilinear", antialias=True, align_corners=False
-        )
-        x = x.round().clamp(0, 255).to(torch.uint8)
-    return x.contiguous()
+def _called(cell: Any, row: int) -> str:
+    """What to call a picture in a message: its path, or its row."""
+    path = cell.get("path") if isinstance(cell, dict) else cell
+    return path if isinstance(path, str) else f"row {row + 1}"
 
 
 def _survey(cells: pl.Series, examples: int, minutes: float) -> tuple[int, int, int, str]:
     """Height, width, channels and why, from the heads of some training pictures."""
     some = cells.gather_every(max(1, len(cells) // SURVEYED))
-    pixels = _pixels(some)
-    if pixels is not None:
-        colours = 3 if pixels.ndim == 4 and pixels.shape[3] >= 3 else 1
-        found = [(pixels.shape[1], pixels.shape[2], colours == 1)]
+    array = pixels.pixels_of(some)
+    if array is not None:
+        grey = array.ndim == 3 or array.shape[3] < 3
+        found = [(array.shape[1], array.shape[2], grey)]
     else:
-        found = [each for each in map(decoding.size, _sources(some)) if each]
+        found = [each for each in map(decoding.size, pixels.sources_of(some)) if each]
     if not found:
         return 64, 64, 3, "no picture could be looked at"
     heights, widths = np.array([each[0] for each in found]), np.array([each[1] for each in found])
     channels = 1 if all(each[2] for each in found) else 3
     height, width = int(np.median(heights)), int(np.median(widths))
     if len({each[:2] for each in found}) == 1 and max(height, width) <= NATIVE:
-        return height, width, channels, f"all are {height} x {width}"
+        why = f"all are {height} x {width}"
+        return max(SMALLEST, height), max(SMALLEST, width), channels, why
     affordable = 3.0e8 * minutes / max(1, examples) / 30.0  # pixels seen 30 times at a nominal pace
     side = max([each for each in SIDES if each * each <= affordable] or [SIDES[0]])
     side = max(48, min(side, 128)) if minutes >= 1 else min(side, 64)
     side = min(side, 64) if examples < 5_000 and minutes <= 5 else side
     factor = min(1.0, side / (height * width) ** 0.5)
-    target = max(8, 8 * round(height * factor / 8)), max(8, 8 * round(width * factor / 8))
-    return *target, channels, f"pictures of about {height} x {width}, {minutes:g} minutes"
+    target = [max(SMALLEST, 8 * round(each * factor / 8)) for each in (height, width)]
+    return target[0], target[1], channels, f"pictures of about {height} x {width}, {minutes:g} minutes"
 
 
 def _shape(settings: Mapping[str, Any], name: str) -> tuple[int, int, int]:
@@ -294,14 +308,12 @@ def _number(settings: Mapping[str, Any], name: str, column: str) -> JSON:
     try:
         return float(value)
     except (TypeError, ValueError) as error:
-        raise RecipeError(
-            f"kind.{column}.{name} is {value!r}.", hint="give a number from 0 on."
-        ) from error
+        raise RecipeError(f"kind.{column}.{name} is {value!r}.", hint="give a number from 0 on.") from error
 
 
 def _refuse_absent(cells: pl.Series) -> None:
     """Refuses a column of paths whose files are not there."""
-    sources = [each for each in _sources(cells) if isinstance(each, str)]
+    sources = [each for each in pixels.sources_of(cells) if isinstance(each, str)]
     gone = [each for each in sources if not decoding.is_file(each)]
     if sources and len(gone) > MOST_BAD * len(sources):
         raise DataError(
