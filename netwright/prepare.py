@@ -101,6 +101,7 @@ def prepare(source: Any, request: Request) -> Prepared:
     by_hand = _kind_settings(request)
     decided, said = columns.decide(table, parts.train, assigned, request.kinds)
     decided = tuple(_with_settings(each, by_hand) for each in decided)
+    parts, damaged = _without_damaged(table, parts, decided)
     decided, derived = _derive_kinds(table, parts, decided, request)
     settings = {k.removeprefix("task."): v for k, v in request.set.items() if k.startswith("task.")}
     if request.metric:
@@ -112,6 +113,7 @@ def prepare(source: Any, request: Request) -> Prepared:
             *table.findings,
             *parts.findings,
             *said,
+            *damaged,
             *task.findings,
             *checks.check(table, decided, parts, claim_name),
         )
@@ -130,6 +132,29 @@ def prepare(source: Any, request: Request) -> Prepared:
         findings=findings,
         choices=choices,
     )
+
+
+def _without_damaged(
+    table: Table, parts: Split, decided: Sequence[Column]
+) -> tuple[Split, list[Finding]]:
+    """The split without rows whose pictures cannot be decoded, and what is to be said about them.
+
+    Raises:
+        DataError: If more than 5 % of a column's pictures cannot be.
+    """
+    from netwright.data.kinds.image import check_media
+
+    ok_N, findings = np.ones(table.height, dtype=np.bool_), []
+    for column in decided:
+        if column.kind == "image" and column.role == "input":
+            whole_N, said = check_media(columns.cells(table, [column], None).to_series())
+            ok_N &= whole_N
+            findings += said
+    if ok_N.all():
+        return parts, findings
+    names = ("train", "select", "calibrate", "test")
+    kept = {name: rows[ok_N[rows]] for name in names for rows in [getattr(parts, name)]}
+    return replace(parts, **kept), findings
 
 
 def _once(findings: Sequence[Finding]) -> tuple[Finding, ...]:
