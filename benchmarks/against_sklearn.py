@@ -1,4 +1,4 @@
-"""The same rows for netwright, scikit-learn's MLP and HistGradientBoosting at their defaults: score and seconds.
+"""The same rows for netwright and scikit-learn's MLP and boosting at their defaults: score and seconds.
 
     NETWRIGHT_DATA=… python benchmarks/against_sklearn.py [MINUTES]
 

@@ -12,9 +12,9 @@ from netwright import outcome, recipe, request, training
 from netwright.base.schema import Choice, Event, Finding
 from netwright.learning import checkpoint, machine
 from netwright.outcome import Run
-from netwright.training import Trained
 from netwright.prepare import Prepared, prepare
 from netwright.request import Request
+from netwright.training import Trained
 
 if TYPE_CHECKING:
     from netwright.base.schema import Recipe

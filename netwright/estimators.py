@@ -33,7 +33,7 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
         network: str = "auto",
         seed: int = 0,
         weight: str | None = None,
-        set: Mapping[str, Any] | None = None,  # noqa: A002 - the word of the command line
+        set: Mapping[str, Any] | None = None,
     ) -> None:
         self.minutes = minutes
         self.network = network
@@ -172,7 +172,7 @@ class Classifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
         seed: int = 0,
         class_weight: Any = None,
         weight: str | None = None,
-        set: Mapping[str, Any] | None = None,  # noqa: A002 - the word of the command line
+        set: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(minutes=minutes, network=network, seed=seed, weight=weight, set=set)
         self.class_weight = class_weight

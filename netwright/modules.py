@@ -61,7 +61,7 @@ def fit(
     minutes: float = 1.0,
     seed: int = 0,
     out: Any = None,
-    set: Mapping[str, Any] | None = None,  # noqa: A002 - the word of the command line
+    set: Mapping[str, Any] | None = None,
 ) -> Run:
     """Trains any module; it is left with its best weights.
 

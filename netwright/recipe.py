@@ -1,4 +1,4 @@
-"""The recipe: every decision of a run with its reason; derived, overridden by hand, printed, saved, replayed."""
+"""The recipe: every decision of a run with its reason; derived, set by hand, printed, saved, replayed."""
 
 from __future__ import annotations
 

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
-
 from netwright.base.errors import BundleError, DataError, RecipeError, did_you_mean
 from netwright.base.schema import JSON, Column, Field, Finding
 from netwright.data import looks

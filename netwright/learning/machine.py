@@ -7,6 +7,7 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -26,7 +27,7 @@ def cores() -> int:
 
 def free_memory() -> int:
     """Bytes of memory that are free, or 4 GB where the system does not tell."""
-    with contextlib.suppress(OSError, ValueError, IndexError), open("/proc/meminfo") as lines:
+    with contextlib.suppress(OSError, ValueError, IndexError), Path("/proc/meminfo").open() as lines:
         for line in lines:
             if line.startswith("MemAvailable:"):
                 return int(line.split()[1]) * 1024

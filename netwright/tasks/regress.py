@@ -91,8 +91,7 @@ class Regress(AbstractTask):
             )
         scale = _fit_scale(values, made.scale)
         scale["comma"] = float(has_comma(target.to_series()))
-        task = cls([name], made, scale)
-        return task
+        return cls([name], made, scale)
 
     @property
     def metrics(self) -> Sequence[metrics.Metric]:

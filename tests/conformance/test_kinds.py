@@ -1,4 +1,4 @@
-"""What every kind promises: fitted on training cells, the same for one row and many, exact after a round trip."""
+"""What every kind promises: fitted on training cells, one row as many, exact after a round trip."""
 
 from __future__ import annotations
 

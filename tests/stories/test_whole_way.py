@@ -1,4 +1,4 @@
-"""Whole runs on small data: from a file to a network that predicts, resumed, repeated, and left alone by test rows."""
+"""Whole runs on small data: to a network that predicts, resumed, repeated, left alone by test rows."""
 
 from __future__ import annotations
 

@@ -81,13 +81,13 @@ def resolve(cells: pl.Series, root: Path | None, allow_outside: bool) -> pl.Seri
 
     if cells.dtype != pl.String:
         return cells
-    base = os.path.realpath(root) if root else os.getcwd()
+    base = os.path.realpath(root) if root else str(Path.cwd())
     ready: list[str | None] = []
     for row, cell in enumerate(cells.to_list(), start=1):
         if cell is None:
             ready.append(None)
             continue
-        whole = os.path.realpath(os.path.join(base, cell))
+        whole = os.path.realpath(Path(base) / cell)
         if not (allow_outside or whole == base or whole.startswith(base + os.sep)):
             raise DataError(
                 f"row {row} of column '{cells.name}' names '{cell}', outside the folder '{base}'.",
