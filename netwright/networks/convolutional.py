@@ -124,7 +124,10 @@ class Convolutional(AbstractFamily):
             "learning.decay": Choice(value=0.9, why="a long fall to zero is best where the end is known"),
             "learning.ema": Choice(value=0.98, why="the mean of the last weights is steadier"),
             "learning.clip": Choice(value=0.0, why="batch norm keeps gradients in bounds"),
-            "learning.threads": Choice(value=machine.threads, why="all cores"),
+            "learning.threads": Choice(
+                value=1 if small else machine.threads,
+                why="sums this small gain nothing from more threads" if small else "all cores",
+            ),
         }
 
     def encode(self, inputs: Mapping[str, Tensor]) -> Features:
