@@ -2,7 +2,8 @@
 
 Prints: `netwright --help` and `import netwright` beyond Python's own start (seconds, median of 7, whole
 processes); one-row `model.predict` of a table model (milliseconds, median of 300); and the loop's overhead
-on a small convolutional network on 28 x 28 pictures (median ratio of alternating runs).
+on a small convolutional network on 28 x 28 pictures (median ratio over alternating runs
+of a run's median step).
 
     python benchmarks/speed.py
 """
@@ -13,8 +14,8 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import torch
@@ -32,7 +33,7 @@ from netwright.tasks.classify import Classify
 from netwright.tasks.network import build as build_network
 
 SETTINGS = Settings(batch=256, lr=0.01, clip=1.0, epochs=1, evaluations=1, ema=0.98)
-STEPS, ROUNDS = 60, 5
+STEPS, WARM, ROUNDS = 30, 5, 20
 
 
 def processes(code: list[str], runs: int = 7) -> float:
@@ -62,13 +63,15 @@ def one_row() -> float:
 
 
 class Nothing:
-    """A trainee whose evaluation costs nothing, so that only the loop is measured."""
+    """A trainee whose evaluation costs nothing, so that only the loop is measured; it notes each step."""
 
     def __init__(self, module: torch.nn.Module) -> None:
         self.module = module
+        self.began: list[float] = []
 
     def loss(self, batch: Any) -> torch.Tensor:
         """Cross-entropy of the one member."""
+        self.began.append(time.perf_counter())
         return cross_entropy(self.module(batch.inputs)[0], batch.target)
 
     def evaluate(self) -> dict[str, float]:
@@ -101,41 +104,70 @@ def make() -> tuple[torch.nn.Module, TensorFeed]:
     return network, TensorFeed(inputs={"image": x}, target=y, augment={"image": how})
 
 
-def ours() -> float:
-    """Seconds of the loop: order, gather, augmentation, step, running means, looks at the loss."""
+def ours() -> list[float]:
+    """Moments of the steps of the loop: order, gather, augmentation, step, running means, looks at the loss."""
     network, feed = make()
     plan = planning.first(SETTINGS, feed.steps_per_epoch(256))
-    began = time.perf_counter()
-    for _ in learn(Nothing(network), feed, planning.Replay([]), plan, settings=SETTINGS, seed=0):
+    trainee = Nothing(network)
+    for _ in learn(trainee, feed, planning.Replay([]), plan, settings=SETTINGS, seed=0):
         pass
-    return time.perf_counter() - began
+    return trainee.began
 
 
-def bare() -> float:
-    """Seconds of forward, loss, backward, clipping and the same fused optimizer on a resident batch."""
+def own_share() -> tuple[float, float]:
+    """What the loop adds to a step as a share of the step, and milliseconds of a step, within one run.
+
+    Both sides meet the same neighbours, so this is steady where the ratio of two runs is not; what a batch
+    that was not in the cache costs the forward pass is not in it.
+    """
+    network, feed = make()
+    trainee, ends = Nothing(network), []
+    step = Optimizers.step
+
+    def noted(self: Optimizers, rate: float) -> None:
+        step(self, rate)
+        ends.append(time.perf_counter())
+
+    plan = planning.first(SETTINGS, feed.steps_per_epoch(256))
+    with mock.patch.object(Optimizers, "step", noted), machine.arithmetic(0):
+        for _ in learn(trainee, feed, planning.Replay([]), plan, settings=SETTINGS, seed=0):
+            pass
+    inside = [end - start for start, end in zip(trainee.began, ends, strict=True)][WARM:]
+    between = [start - end for start, end in zip(trainee.began[1:], ends[:-1], strict=True)][WARM:]
+    return statistics.fmean(between) / statistics.fmean(inside), 1e3 * statistics.median(inside)
+
+
+def bare() -> list[float]:
+    """Moments of steps of forward, loss, backward, clipping and the same fused optimizer on one batch."""
     network, feed = make()
     optimizers = Optimizers(network, SETTINGS)
     params = list(network.parameters())
     batch = feed.take(torch.arange(256))
     network.train()
-    began = time.perf_counter()
+    began = []
     for _ in range(STEPS):
+        began.append(time.perf_counter())
         cross_entropy(network(batch.inputs)[0], batch.target).mean().backward()
         torch.nn.utils.clip_grad_norm_(params, 1.0)
         optimizers.step(1.0)
-    return time.perf_counter() - began
+    return began
 
 
-def overhead() -> tuple[float, float]:
-    """Median ratio of the loop to the bare step, and milliseconds of a bare step."""
+def a_step(moments: list[float]) -> float:
+    """Median milliseconds from one step to the next: what a neighbour does to single steps is left out."""
+    return 1e3 * statistics.median(np.diff(moments)[WARM:].tolist())
+
+
+def overhead() -> tuple[list[float], float]:
+    """Quartiles of the ratio of the loop to the bare step in alternating runs, and a bare step's time."""
     ratios, steps = [], []
     with machine.arithmetic(0):
-        for _ in range(ROUNDS + 1):
-            slow: Callable[[], float] = ours
-            first, second = slow(), bare()
-            ratios.append(first / second)
-            steps.append(1e3 * second / STEPS)
-    return statistics.median(ratios[1:]), statistics.median(steps[1:])
+        for turn in range(ROUNDS + 1):
+            first, second = (ours, bare) if turn % 2 else (bare, ours)
+            found = {first: a_step(first()), second: a_step(second())}
+            ratios.append(found[ours] / found[bare])
+            steps.append(found[bare])
+    return statistics.quantiles(ratios[1:], n=4), statistics.median(steps[1:])
 
 
 def main() -> None:
@@ -145,8 +177,13 @@ def main() -> None:
     print(f"netwright --help             {processes(['-m', 'netwright', '--help']):.3f} s (at most 0.3)")
     print(f"import netwright             {processes(['-c', 'import netwright']) - python:.3f} s (at most 0.1)")
     print(f"one row through predict      {one_row():.2f} ms (at most 2)")
-    ratio, step = overhead()
-    print(f"loop over the bare step      {100 * (ratio - 1):.1f} % of {step:.1f} ms (at most 3 %)")
+    shares = [own_share()[0] for _ in range(ROUNDS)]
+    low, share, high = statistics.quantiles(shares, n=4)
+    spread = f"quartiles {100 * low:.1f} to {100 * high:.1f}"
+    print(f"loop's own part of a step    {100 * share:.1f} % of the bare part ({spread}; at most 3 %)")
+    (low, ratio, high), step = overhead()
+    spread = f"quartiles {100 * (low - 1):.1f} to {100 * (high - 1):.1f}"
+    print(f"loop over the bare step      {100 * (ratio - 1):.1f} % of {step:.1f} ms ({spread}; at most 3 %)")
 
 
 if __name__ == "__main__":

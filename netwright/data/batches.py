@@ -61,6 +61,7 @@ class TensorFeed:
     weight_N: Tensor | None = None
     augment: Mapping[str, Augment] = field(default_factory=dict)
     seed: int = 0
+    _kept: dict[int, npt.NDArray[np.uint64]] = field(default_factory=dict, repr=False)
 
     @property
     def examples(self) -> int:
@@ -83,7 +84,7 @@ class TensorFeed:
         """Gathers the examples; with an epoch they are augmented as that epoch does."""
         inputs = {key: x.index_select(0, example_B) for key, x in self.inputs.items()}
         if epoch is not None and self.augment:
-            draws_B = seeds.draws(example_B.cpu().numpy(), self.seed, "augment", epoch)
+            draws_B = self._draws(epoch)[example_B.cpu().numpy()]
             for key, augment in self.augment.items():
                 inputs[key] = augment(inputs[key], draws_B, switches or {})
         return Batch(
@@ -92,3 +93,10 @@ class TensorFeed:
             weight_B=None if self.weight_N is None else self.weight_N.index_select(0, example_B),
             example_B=example_B,
         )
+
+    def _draws(self, epoch: int) -> npt.NDArray[np.uint64]:
+        """One draw an example for an epoch, kept while the epoch lasts: a step is too short to make its own."""
+        if epoch not in self._kept:
+            self._kept.clear()
+            self._kept[epoch] = seeds.draws(np.arange(self.examples), self.seed, "augment", epoch)
+        return self._kept[epoch]

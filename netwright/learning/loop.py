@@ -172,7 +172,7 @@ def _step(learner: Learner) -> None:
     if epoch != learner.epoch:
         learner.order = learner.feed.order(epoch, plan.segment.batch)
         learner.epoch = epoch
-    torch.manual_seed(seeds.key(learner.seed, "step", step))
+    machine.seed_draws(seeds.key(learner.seed, "step", step), learner.params[0].device)
     batch = learner.feed.take(learner.order[position], epoch, plan.augment)
     learner.loss_sum += _backward(learner, batch)
     if learner.settings.clip > 0:
