@@ -24,7 +24,7 @@ _PLACES = {
     "LearningError": "netwright.base.errors",
     "BundleError": "netwright.base.errors",
 }
-__all__ = ["__version__", *_PLACES]
+__all__ = ["__version__", *_PLACES]  # noqa: PLE0604  (all are strings)
 
 
 def __getattr__(name: str) -> Any:

@@ -44,6 +44,7 @@ def train(source: Any, *, listen: Listen | None = None, **settings: Any) -> Run:
     asked = request.make(settings)
     older = recipe.read(asked.recipe) if asked.recipe is not None else None
     recipe.check_names(asked.set)
+    machine.device(asked.device)
     outcome.check_free(source, asked)
     with machine.arithmetic(0):
         prepared = prepare(source, asked)
@@ -90,9 +91,7 @@ def _ignore(event: Event) -> None:
     pass
 
 
-def _train(
-    prepared: Prepared, asked: Request, folder: Folder, older: Recipe | None, listen: Listen
-) -> Run:
+def _train(prepared: Prepared, asked: Request, folder: Folder, older: Recipe | None, listen: Listen) -> Run:
     """Network, learning, choice, calibration, test rows, card, model: in this order."""
 
     def tell(event: Event) -> None:
@@ -118,6 +117,7 @@ def _train(
         plans=folder.recorded_plans() or (recipe.plans_of(older) if older else ()),
         live=older is None,
         memory=asked.bytes,
+        device=asked.device,
         budget=_budget(asked, prepared, linear, folder),
     )
     for name, choice in choices.items():
@@ -145,9 +145,7 @@ def _train(
     )
 
 
-def _choices(
-    prepared: Prepared, asked: Request, older: Recipe | None
-) -> tuple[str, dict[str, Choice]]:
+def _choices(prepared: Prepared, asked: Request, older: Recipe | None) -> tuple[str, dict[str, Choice]]:
     """The family and every setting: set by hand, else from an older recipe, else derived."""
     name = older.value("network") if older and asked.network == "auto" else asked.network
     family, why = training.choose_family(prepared.spec, name)

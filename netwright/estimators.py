@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Mapping
 from typing import Any, Self
 
@@ -93,9 +94,7 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
             if reset:
                 self.feature_names_in_, self.n_features_in_ = names, len(names)
             elif list(names) != list(getattr(self, "feature_names_in_", names)):
-                raise ValueError(
-                    "The feature names should match those that were passed during fit."
-                )
+                raise ValueError("The feature names should match those that were passed during fit.")
             return X
         if reset:
             return validate_data(
@@ -214,7 +213,8 @@ class Classifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
     def predict(self, X: Any) -> Array:
         """(N,) classes."""
         best = self.predict_proba(X).argmax(axis=1)
-        return np.asarray(self.classes_)[best]
+        chosen: Array = np.asarray(self.classes_)[best]
+        return chosen
 
 
 class Regressor(RegressorMixin, _Estimator):  # type: ignore[misc]
@@ -264,8 +264,12 @@ def _series(name: str, values: Any) -> Any:
     array = np.asarray(values)
     if array.dtype.kind in "biuf":
         return pl.Series(name, array)
-    cells = [None if cell is None or cell != cell else cell for cell in array.tolist()]
+    cells = [None if cell is None or _is_nan(cell) else cell for cell in array.tolist()]
     return pl.Series(name, cells, strict=False)
+
+
+def _is_nan(cell: Any) -> bool:
+    return isinstance(cell, float) and math.isnan(cell)
 
 
 def _all_numbers(X: Any) -> bool:

@@ -121,9 +121,7 @@ def _groups(ending: Ending, rows: Any) -> pl.Series | None:
     return ending.prepared.table.frame(names, rows).to_series() if names else None
 
 
-def _blind(
-    task: AbstractTask, train: Part, test: Part, statistics: pl.DataFrame
-) -> baselines.Baseline:
+def _blind(task: AbstractTask, train: Part, test: Part, statistics: pl.DataFrame) -> baselines.Baseline:
     """The best constant for the training targets, through the task's own statistics."""
     output = task.blind(train.target).expand(1, len(test.target), -1)
     words = {"classify": "always the most frequent class", "regress": "always the mean"}
@@ -137,9 +135,7 @@ def _blind(
     )
 
 
-def _duplicates(
-    ending: Ending, task: AbstractTask, statistics: pl.DataFrame
-) -> Mapping[str, JSON] | None:
+def _duplicates(ending: Ending, task: AbstractTask, statistics: pl.DataFrame) -> Mapping[str, JSON] | None:
     """The headline without test rows that also stand in training, where a test part was given."""
     seen = getattr(ending.prepared.split, "test_seen", None)
     if seen is None or not len(seen):
@@ -297,5 +293,3 @@ def _parquet(opened: Measured) -> bytes:
     buffer = io.BytesIO()
     pl.concat([truth, opened.answers], how="horizontal").write_parquet(buffer)
     return buffer.getvalue()
-
-

@@ -42,7 +42,7 @@ class ModuleTrainee:
     def evaluate(self) -> Mapping[str, Any]:
         """The loss on the validation rows, which is the score too."""
         total = 0.0
-        for x, y in zip(self.x.split(AT_ONCE), self.y.split(AT_ONCE), strict=True):
+        for x, y in zip(torch.split(self.x, AT_ONCE), torch.split(self.y, AT_ONCE), strict=True):
             total += float(_rowwise(self.criterion(self.module(x), y)).sum())
         loss = total / len(self.x)
         return {"loss": loss, "score": loss, "name": "loss", "better": "lower"}

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from netwright.base import events, files
 from netwright.base.errors import DataError, RecipeError
 from netwright.base.schema import JSON, Choice, Event, Plan, Recipe
+from netwright.learning import machine
 from netwright.learning.checkpoint import plan_from
 from netwright.request import Request
 
@@ -227,6 +228,7 @@ def final_recipe(ending: Ending) -> Recipe:
         plans=ending.best.plans,
         data={"fingerprint": fingerprint(ending.prepared), "source": ending.prepared.table.source},
         machine={
+            "device": machine.device(asked.device).type,
             "threads": ending.best.job.settings.threads or torch.get_num_threads(),
             "torch": torch.__version__,
             "python": platform.python_version(),

@@ -11,6 +11,7 @@ import numpy as np
 from netwright.base.errors import DataError, RecipeError
 from netwright.base.schema import Choice, Column, Finding, InputSpec
 from netwright.data import checks, columns, readers, roles, split
+from netwright.data.readers import media
 from netwright.data.table import ReadOptions, Table
 from netwright.request import Request, is_path
 from netwright.tasks import COMING, TASKS
@@ -28,6 +29,7 @@ class Prepared:
 
     Attributes:
         table: All rows, a test file of its own appended.
+        decoded: The same with media decoded: what tensors are made of.
         split: Which rows are for what.
         task: The task, fitted to the training rows.
         inputs: The kinds, fitted to the training rows.
@@ -38,6 +40,7 @@ class Prepared:
     """
 
     table: Table
+    decoded: Table
     split: Split
     task: AbstractTask
     inputs: columns.Inputs
@@ -101,13 +104,13 @@ def prepare(source: Any, request: Request) -> Prepared:
     by_hand = _kind_settings(request)
     decided, said = columns.decide(table, parts.train, assigned, request.kinds)
     decided = tuple(_with_settings(each, by_hand) for each in decided)
-    parts, damaged = _without_damaged(table, parts, decided)
     decided, derived = _derive_kinds(table, parts, decided, request)
+    decoded, parts, damaged = _decode(table, parts, decided)
     settings = {k.removeprefix("task."): v for k, v in request.set.items() if k.startswith("task.")}
     if request.metric:
         settings["metric"] = request.metric
     task = TASKS[claim_name].fit(table.frame(assigned.targets, parts.train), settings)
-    inputs = columns.Inputs.fit(table, decided, parts.train)
+    inputs = columns.Inputs.fit(decoded, decided, parts.train)
     findings = _once(
         (
             *table.findings,
@@ -125,6 +128,7 @@ def prepare(source: Any, request: Request) -> Prepared:
     }
     return Prepared(
         table=table,
+        decoded=decoded,
         split=parts,
         task=task,
         inputs=inputs,
@@ -134,27 +138,26 @@ def prepare(source: Any, request: Request) -> Prepared:
     )
 
 
-def _without_damaged(
-    table: Table, parts: Split, decided: Sequence[Column]
-) -> tuple[Split, list[Finding]]:
-    """The split without rows whose pictures cannot be decoded, and what is to be said about them.
+def _decode(table: Table, parts: Split, decided: Sequence[Column]) -> tuple[Table, Split, list[Finding]]:
+    """Media decoded once for all rows; the split without rows that cannot be, and what is to be said.
 
     Raises:
-        DataError: If more than 5 % of a column's pictures cannot be.
+        DataError: If more than 5 % of a column's files cannot be decoded.
     """
-    from netwright.data.kinds.image import check_media
-
-    ok_N, findings = np.ones(table.height, dtype=np.bool_), []
-    for column in decided:
-        if column.kind == "image" and column.role == "input":
-            whole_N, said = check_media(columns.cells(table, [column], None).to_series())
-            ok_N &= whole_N
-            findings += said
-    if ok_N.all():
-        return parts, findings
-    names = ("train", "select", "calibrate", "test")
-    kept = {name: rows[ok_N[rows]] for name in names for rows in [getattr(parts, name)]}
-    return replace(parts, **kept), findings
+    decoded, found = columns.decode(table, decided)
+    kinds = {column.name: column.kind for column in decided}
+    findings = [
+        each for name, bad in found.items() for each in media.judge(table.column(name), bad, kinds[name])
+    ]
+    lost = np.array(sorted({row for bad in found.values() for row in bad}), dtype=np.int64)
+    kept = replace(
+        parts,
+        train=parts.train[~np.isin(parts.train, lost)],
+        select=parts.select[~np.isin(parts.select, lost)],
+        calibrate=parts.calibrate[~np.isin(parts.calibrate, lost)],
+        test=parts.test[~np.isin(parts.test, lost)],
+    )
+    return decoded, kept if len(lost) else parts, findings
 
 
 def _once(findings: Sequence[Finding]) -> tuple[Finding, ...]:
@@ -187,9 +190,7 @@ def choose_task(target: pl.DataFrame, table: Table, request: Request) -> tuple[s
             hint="choose another --target.",
         )
     found = {name: TASKS[name].claims(target, table.shape) for name in TASKS}
-    claims = sorted(
-        ((claim.strength, name, claim.why) for name, claim in found.items() if claim), reverse=True
-    )
+    claims = sorted(((claim.strength, name, claim.why) for name, claim in found.items() if claim), reverse=True)
     if not claims:
         raise DataError(
             f"no task fits the target {', '.join(repr(name) for name in target.columns)}.",
@@ -249,9 +250,7 @@ def _kind_settings(request: Request) -> dict[str, dict[str, Any]]:
         if name.startswith("kind."):
             column, _, setting = name.removeprefix("kind.").rpartition(".")
             if not column:
-                raise RecipeError(
-                    f"no setting is called '{name}'.", hint="write --set kind.COLUMN.NAME=VALUE."
-                )
+                raise RecipeError(f"no setting is called '{name}'.", hint="write --set kind.COLUMN.NAME=VALUE.")
             found.setdefault(column, {})[setting] = value
     return found
 

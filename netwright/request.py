@@ -118,9 +118,7 @@ def _bytes(size: str) -> int:
     except ValueError:
         value = 0.0
     if value < 50e6:
-        raise RecipeError(
-            f"--memory is '{size}'.", hint="give a size of at least 50M, such as 500M or 8G."
-        )
+        raise RecipeError(f"--memory is '{size}'.", hint="give a size of at least 50M, such as 500M or 8G.")
     return int(value)
 
 

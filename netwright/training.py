@@ -35,13 +35,17 @@ class Part:
     inputs: Mapping[str, Tensor]
     target: Tensor
 
+    def inputs_on(self, device: torch.device) -> Part:
+        """The same with the inputs on a device."""
+        return replace(self, inputs={key: x.to(device) for key, x in self.inputs.items()})
+
 
 @dataclass
 class NetworkTrainee:
     """A network of ours as learning sees it.
 
     Attributes:
-        select: Validation rows that decide when to stop and what to keep.
+        select: Validation rows that decide when to stop and what to keep; inputs where the network is.
         mirrors: Whether to look if mirrored pictures are harmless.
     """
 
@@ -57,7 +61,7 @@ class NetworkTrainee:
 
     def evaluate(self) -> Mapping[str, Any]:
         """Loss and headline on the select rows."""
-        found = self.task.watch(outputs(self.module, self.select.inputs), self.select.target)
+        found = self.task.watch(outputs(self.module, self.select.inputs).cpu(), self.select.target)
         headline = self.task.metrics[0]
         return {**found, "name": headline.name, "better": headline.better}
 
@@ -68,7 +72,7 @@ class NetworkTrainee:
         turned = {k: x.flip(-1) if x.ndim == 4 else x for k, x in self.select.inputs.items()}
         headline = self.task.metrics[0]
         plain = self.evaluate()["score"]
-        mirrored = self.task.watch(outputs(self.module, turned), self.select.target)["score"]
+        mirrored = self.task.watch(outputs(self.module, turned).cpu(), self.select.target)["score"]
         worse = mirrored < plain if headline.better == "higher" else mirrored > plain
         return {} if worse else {"flip": True}
 
@@ -88,6 +92,7 @@ class Job:
         resume: Where to go on.
         folder: Where checkpoints go.
         memory: Bytes that may be used; None: what is free.
+        device: "cpu", "cuda", or "auto" for a GPU where there is one.
     """
 
     network: str
@@ -100,6 +105,7 @@ class Job:
     resume: Checkpoint | None = None
     folder: Path | None = None
     memory: int | None = None
+    device: str = "cpu"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,7 +163,7 @@ def derive(family: str, spec: InputSpec, minutes: float, threads: int) -> dict[s
 
 def part(prepared: Prepared, rows: Any) -> Part:
     """Tensors of these rows."""
-    packed = prepared.inputs.encode(prepared.table, rows)
+    packed = prepared.inputs.encode(prepared.decoded, rows)
     inputs = {key: each.values for key, each in packed.items()}
     return Part(inputs=inputs, target=prepared.task.encode(prepared.target(rows)))
 
@@ -166,8 +172,13 @@ def feed(prepared: Prepared, training: Part, seed: int, weight: Tensor | None = 
     """The training rows as batches; pictures are augmented as their kind says."""
     kinds = {kind.field().key: kind for kind in prepared.inputs.kinds}
     augment = {key: kinds[key].augment for key in training.inputs if kinds[key].name == "image"}
+    there = next(iter(training.inputs.values())).device
     return TensorFeed(
-        inputs=training.inputs, target=training.target, weight_N=weight, augment=augment, seed=seed
+        inputs=training.inputs,
+        target=training.target.to(there),
+        weight_N=None if weight is None else weight.to(there),
+        augment=augment,
+        seed=seed,
     )
 
 
@@ -205,9 +216,7 @@ def _part_that_fits(job: Job, trainee: NetworkTrainee, batches: TensorFeed) -> i
     few = min(8, batches.examples)
     batch = batches.take(torch.arange(few))
     trainee.module.train()
-    bytes_an_example = machine.saved_bytes(
-        trainee.module, lambda: trainee.loss(batch), few
-    )
+    bytes_an_example = machine.saved_bytes(trainee.module, lambda: trainee.loss(batch), few)
     memory = job.memory or int(machine.free_memory() * machine.MEMORY_SHARE)
     return machine.part_that_fits(trainee.module, bytes_an_example, job.settings.batch, memory)
 
@@ -287,9 +296,10 @@ def train_one(
 ) -> Trained:
     """One network, trained to the end of its plan."""
     with machine.arithmetic(job.settings.threads):
-        built = network(job, prepared.spec, prepared.task)
-        trainee = NetworkTrainee(built, prepared.task, parts["select"], mirrors)
-        batches = feed(prepared, parts["train"], job.seed, _weights(prepared))
+        there = machine.device(job.device)
+        built = network(job, prepared.spec, prepared.task).to(there)
+        trainee = NetworkTrainee(built, prepared.task, parts["select"].inputs_on(there), mirrors)
+        batches = feed(prepared, parts["train"].inputs_on(there), job.seed, _weights(prepared))
         events: list[Event] = []
 
         def note(event: Event) -> None:
@@ -298,9 +308,8 @@ def train_one(
 
         ended = drain(run(job, trainee, batches), note)
         found = trainee.evaluate()
-    return Trained(
-        network=built, job=job, events=events, ended=ended, score=found["score"], loss=found["loss"]
-    )
+        built.to("cpu")  # what comes after is small, and a model is used where it is loaded
+    return Trained(network=built, job=job, events=events, ended=ended, score=found["score"], loss=found["loss"])
 
 
 def _weights(prepared: Prepared) -> Any:

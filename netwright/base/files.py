@@ -205,19 +205,3 @@ def _try_lock(stream: IO[bytes]) -> bool:
     except OSError:
         return False
     return True
-
-
-def big_array(path: Path, shape: tuple[int, ...]) -> Any:
-    """A writable uint8 array in a file, for decoded media that do not fit in memory.
-
-    Raises:
-        LearningError: If the disk has no room for it.
-    """
-    import numpy as np
-
-    size = int(np.prod(shape))
-    with plainly(path):
-        faults.touch("open", path)
-        if shutil.disk_usage(path.parent).free < size:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
-        return np.memmap(path, dtype=np.uint8, mode="w+", shape=shape)

@@ -6,9 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-Role = Literal[
-    "input", "target", "time", "group", "user", "item", "series", "weight", "split", "ignore"
-]
+Role = Literal["input", "target", "time", "group", "user", "item", "series", "weight", "split", "ignore"]
 Layout = Literal["numbers", "codes", "tokens", "image", "frames"]
 """(B, F) f32 | (B, F) i64 | (B, T) i64 | (B, C, H, W) u8 | (B, T, D) f32."""
 Needs = Literal["pooled", "steps", "decoder"]

@@ -76,21 +76,22 @@ class TensorFeed:
         """The batches of one epoch as training positions, (B,) int64 each."""
         shuffled = seeds.generator(self.seed, "order", epoch).permutation(self.examples)
         kept = shuffled[: self.steps_per_epoch(batch) * batch]
-        return torch.from_numpy(kept).split(batch)
+        return list(torch.split(torch.from_numpy(kept), batch))
 
     def take(
         self, example_B: Tensor, epoch: int | None = None, switches: Mapping[str, JSON] | None = None
     ) -> Batch:
         """Gathers the examples; with an epoch they are augmented as that epoch does."""
-        inputs = {key: x.index_select(0, example_B) for key, x in self.inputs.items()}
+        place_B = example_B.to(next(iter(self.inputs.values())).device, non_blocking=True)
+        inputs = {key: x.index_select(0, place_B) for key, x in self.inputs.items()}
         if epoch is not None and self.augment:
             draws_B = self._draws(epoch)[example_B.cpu().numpy()]
             for key, augment in self.augment.items():
                 inputs[key] = augment(inputs[key], draws_B, switches or {})
         return Batch(
             inputs=inputs,
-            target=None if self.target is None else self.target.index_select(0, example_B),
-            weight_B=None if self.weight_N is None else self.weight_N.index_select(0, example_B),
+            target=None if self.target is None else self.target.index_select(0, place_B),
+            weight_B=None if self.weight_N is None else self.weight_N.index_select(0, place_B),
             example_B=example_B,
         )
 

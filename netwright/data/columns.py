@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
 
 from netwright.base.errors import BundleError, DataError, RecipeError, did_you_mean
@@ -148,6 +148,18 @@ def cells(table: Table, columns: Sequence[Column], rows: Rows | None) -> pl.Data
     return frame.with_columns([resolve(frame[name], table.root, outside) for name in media])
 
 
+def decode(table: Table, columns: Sequence[Column]) -> tuple[Table, dict[str, dict[int, str]]]:
+    """The table with its media decoded, and for each media column row -> why it cannot be read."""
+    found = {}
+    made = []
+    for column in columns:
+        if column.kind in MEDIA and column.role == "input":
+            series = cells(table, [column], None).to_series()
+            values, found[column.name] = KINDS[column.kind].decode(series, column.settings)
+            made.append(values)
+    return (replace(table, cells=table.cells.with_columns(made)), found) if made else (table, found)
+
+
 @dataclass(frozen=True)
 class Inputs:
     """The fitted kinds of the input columns: one block a kind, one a media column."""
@@ -181,14 +193,6 @@ class Inputs:
             kind.field().key: kind.encode(cells(table, block, rows))
             for kind, block in zip(self.kinds, self.columns, strict=True)
         }
-
-    def notes(self, table: Table, rows: Rows | None = None) -> list[str]:
-        """For each row what a prediction should say about its cells."""
-        each = [
-            kind.notes(cells(table, block, rows))
-            for kind, block in zip(self.kinds, self.columns, strict=True)
-        ]
-        return ["; ".join(note for note in row if note) for row in zip(*each, strict=True)]
 
     def check_new(self, table: Table) -> None:
         """Checks that new rows have what the network needs; more columns are fine.
@@ -237,5 +241,3 @@ def _blocks(columns: Sequence[Column]) -> tuple[tuple[Column, ...], ...]:
         key = (order[column.kind], column.name if column.kind in MEDIA else "")
         found.setdefault(key, []).append(column)
     return tuple(tuple(found[key]) for key in sorted(found))
-
-

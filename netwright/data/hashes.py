@@ -127,7 +127,7 @@ def looks(cells: pl.Series, table: Table) -> tuple[U64, npt.NDArray[np.uint8], n
 
     if _is_encoded(cells):
         cells = cells.struct.field("bytes")
-    sources: Sequence[Any] = _paths(cells, table) if cells.dtype == pl.String else cells
+    sources: Any = _paths(cells, table) if cells.dtype == pl.String else cells
     if isinstance(cells.dtype, pl.Array):
         sources = list(cells.to_numpy())
     with warnings.catch_warnings():

@@ -89,9 +89,7 @@ def by_class(statistics: pl.DataFrame, classes: int) -> list[Recall]:
     true_C = np.bincount(known, minlength=classes + 1)
     said_C = np.bincount(said, minlength=classes + 1)
     right_C = np.bincount(known[known == said], minlength=classes + 1)
-    rows = [
-        _recall(code, int(true_C[code]), int(said_C[code]), int(right_C[code])) for code in range(classes)
-    ]
+    rows = [_recall(code, int(true_C[code]), int(said_C[code]), int(right_C[code])) for code in range(classes)]
     unseen = int(true_C[classes])
     return [*rows, _recall(-1, unseen, 0, 0)] if unseen else rows
 

@@ -132,9 +132,7 @@ def _standing(
     behind: list[Baseline] = []
     sign = 1.0 if scores.metric.better == "higher" else -1.0
     for rival in rivals:
-        low, high = bootstrap_difference(
-            statistics, rival.statistics, scores.metric, seed=seed, groups=groups
-        )
+        low, high = bootstrap_difference(statistics, rival.statistics, scores.metric, seed=seed, groups=groups)
         worst, best = (low, high) if sign > 0 else (-high, -low)
         place = ahead if worst > 0 else behind if best < 0 else level
         place.append(rival)

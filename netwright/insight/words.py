@@ -60,9 +60,7 @@ def cell(value: object) -> str:
 def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:
     """A Markdown table and an empty line after it; columns of numbers stand to the right."""
     body = list(rows)
-    numeric = [
-        bool(body) and all(isinstance(row[at], int | float) for row in body) for at in range(len(head))
-    ]
+    numeric = [bool(body) and all(isinstance(row[at], int | float) for row in body) for at in range(len(head))]
     lines = ["| " + " | ".join(cell(each) for each in head) + " |"]
     lines.append("|" + "|".join("---:" if right else "---" for right in numeric) + "|")
     lines += ["| " + " | ".join(_entry(each) for each in row) + " |" for row in body]

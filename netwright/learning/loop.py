@@ -59,8 +59,8 @@ class Learner:
     rollbacks: int = 0
     epoch: int = -1
     order: Sequence[Tensor] = ()
-    loss_sum: Tensor = field(default_factory=lambda: torch.zeros(()))
-    norm: Tensor = field(default_factory=lambda: torch.zeros(()))
+    loss_sum: Tensor | float = 0.0
+    norm: Tensor | float = 0.0
     looked: int = 0
 
     @property
@@ -128,10 +128,8 @@ def learn(
         yield from _end(learner, saver, interrupts.signal)
 
 
-def _begin(
-    trainee: Trainee, feed: Feed, plan: Plan, settings: Settings, seed: int
-) -> Learner:
-    params = [param for param in trainee.module.parameters() if param.requires_grad]
+def _begin(trainee: Trainee, feed: Feed, plan: Plan, settings: Settings, seed: int) -> Learner:
+    params: list[Tensor] = [param for param in trainee.module.parameters() if param.requires_grad]
     statistics = [each for each in trainee.module.buffers() if each.is_floating_point()]
     averaged = [*params, *statistics]
     learner = Learner(
@@ -191,7 +189,7 @@ def _backward(learner: Learner, batch: Any) -> Tensor:
     examples = len(batch.example_B)
     size = math.ceil(examples / parts)
     weight = examples if batch.weight_B is None else batch.weight_B.sum()
-    total = torch.zeros(())
+    total = torch.zeros((), device=learner.params[0].device)
     for start in range(0, examples, size):
         part = batch if parts == 1 else batch.part(start, start + size)
         loss_B = learner.trainee.loss(part)
@@ -210,7 +208,7 @@ def _look(learner: Learner, planner: Planner) -> Iterator[Event]:
     """Waits for the loss of the steps since the last look; rolls back if it is not finite."""
     steps = max(1, learner.step - learner.looked)
     loss = float(learner.loss_sum) / steps
-    learner.loss_sum = torch.zeros(())
+    learner.loss_sum = 0.0
     learner.looked = learner.step
     if math.isfinite(loss):
         data = {

@@ -14,6 +14,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from netwright.base.errors import RecipeError
+
 MEMORY_SHARE = 0.6
 """Share of the free memory that learning may plan with."""
 
@@ -23,6 +25,21 @@ def cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return max(1, len(os.sched_getaffinity(0)))
     return max(1, os.cpu_count() or 1)
+
+
+def device(asked: str) -> torch.device:
+    """Where networks learn: "cpu", "cuda", or "auto" for a GPU where there is one.
+
+    Raises:
+        RecipeError: If a GPU was asked for and there is none.
+    """
+    there = torch.cuda.is_available()
+    if asked == "cuda" and not there:
+        raise RecipeError(
+            "--device cuda was asked for, but there is no GPU that this torch can use.",
+            hint="leave it out, or install a build of torch for your GPU.",
+        )
+    return torch.device("cuda" if there and asked != "cpu" else "cpu")
 
 
 def free_memory() -> int:
@@ -37,6 +54,7 @@ def free_memory() -> int:
 @contextlib.contextmanager
 def arithmetic(threads: int) -> Iterator[None]:
     """Deterministic arithmetic on so many threads; the caller's own settings and draws come back after."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # else a GPU refuses to be deterministic
     before = torch.get_num_threads()
     deterministic = torch.are_deterministic_algorithms_enabled()
     warn_only = torch.is_deterministic_algorithms_warn_only_enabled()

@@ -26,9 +26,7 @@ class Muon(torch.optim.Optimizer):
     def __init__(
         self, params: Iterable[Tensor], *, lr: float, momentum: float = 0.95, weight_decay: float = 0.0
     ) -> None:
-        super().__init__(
-            list(params), {"lr": lr, "momentum": momentum, "weight_decay": weight_decay}
-        )
+        super().__init__(list(params), {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> None:  # type: ignore[override]
@@ -48,6 +46,7 @@ class Muon(torch.optim.Optimizer):
             if "momentum" not in state:
                 state["momentum"] = torch.zeros_like(param)
             momentum = state["momentum"]
+            assert param.grad is not None
             momentum.lerp_(param.grad, 1 - group["momentum"])
             directions.append(param.grad.lerp(momentum, group["momentum"]).flatten(1))
         whole = orthogonal(torch.stack(directions))
@@ -61,7 +60,7 @@ def orthogonal(x_NRC: Tensor, steps: int = NEWTON_SCHULZ_STEPS) -> Tensor:
     """Each matrix with its singular values brought near 1; (N, R, C) float."""
     a, b, c = NEWTON_SCHULZ
     tall = x_NRC.shape[1] > x_NRC.shape[2]
-    x = x_NRC.transpose(1, 2) if tall else x_NRC
+    x: Tensor = x_NRC.transpose(1, 2) if tall else x_NRC
     x = x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)
     for _ in range(steps):
         gram = x @ x.transpose(1, 2)
@@ -76,9 +75,7 @@ class Optimizers:
         matrices, rest = _groups(module, settings.optimizer == "muon")
         self.each: list[torch.optim.Optimizer] = []
         if matrices:
-            self.each.append(
-                Muon(matrices, lr=settings.muon_lr, weight_decay=settings.weight_decay)
-            )
+            self.each.append(Muon(matrices, lr=settings.muon_lr, weight_decay=settings.weight_decay))
         decayed = [param for param in rest if _decays(param)]
         free = [param for param in rest if not _decays(param)]
         groups = [
@@ -89,9 +86,7 @@ class Optimizers:
         if groups:
             betas = (settings.beta1, settings.beta2)
             fused = all(param.dtype == torch.float32 for param in rest)
-            self.each.append(
-                torch.optim.AdamW(groups, lr=settings.lr, betas=betas, eps=1e-8, fused=fused)
-            )
+            self.each.append(torch.optim.AdamW(groups, lr=settings.lr, betas=betas, eps=1e-8, fused=fused))
         self._peaks = [[group["lr"] for group in one.param_groups] for one in self.each]
 
     def step(self, rate: float) -> None:
@@ -147,7 +142,7 @@ def _groups(module: nn.Module, muon: bool) -> tuple[list[Tensor], list[Tensor]]:
         if getattr(child, "plain", False)
         for param in child.parameters()
     }
-    inner = [
+    inner: list[Tensor] = [
         param
         for name, param in params
         if param.ndim in (2, 4)

@@ -20,6 +20,10 @@ WARM = 3
 """Steps that say nothing about the pace, and steps that must follow before it is judged."""
 LOOK = 0.02
 """Share of the budget between looks at the clock: long enough that a hiccup does not decide."""
+FRESH = 0.2
+"""Weight of the pace since the last look in the pace that is planned with: the first steps are forgotten."""
+GROWS = 0.3
+"""Share of the plan that must be left for its end to move away once the rate falls."""
 PROBE_AT = 0.4
 """Share of the plan after which harmless augmentation is looked for."""
 
@@ -66,9 +70,7 @@ def first(settings: Settings, steps_per_epoch: int, part: int = 0) -> Plan:
     while part and settings.batch // accumulate > part:
         accumulate *= 2
     segment = Segment(from_step=0, batch=settings.batch, accumulate=accumulate)
-    blank = Plan(
-        revision=0, at_step=0, steps=0, warmup=0, decay_from=0, evaluate_every=0, segment=segment
-    )
+    blank = Plan(revision=0, at_step=0, steps=0, warmup=0, decay_from=0, evaluate_every=0, segment=segment)
     return stretch(blank, settings, 0, steps, f"{settings.epochs:g} passes are enough")
 
 
@@ -100,8 +102,8 @@ class Measured:
     settings: Settings
     budget: float | None
     enough: int
-    _mark: tuple[int, float] = field(default=(0, 0.0))
-    _seen: float = field(default=0.0)
+    _seen: tuple[int, float] = field(default=(0, 0.0))
+    _pace: float = field(default=0.0)
 
     def next(self, plan: Plan, progress: Progress) -> Plan | None:
         """The revision that time, overfitting or a probe asks for, or None."""
@@ -122,17 +124,18 @@ class Measured:
         step, seconds = progress.step, progress.seconds
         if self.budget is None or step < WARM or step >= plan.steps:
             return plan
-        if self._mark[0] == 0:  # the first steps warm up caches: they do not say what a step costs
-            self._mark = (step, seconds)
-        if seconds - self._seen < LOOK * self.budget or step - self._mark[0] < WARM:
+        if self._seen[0] == 0:  # the first steps warm up caches: they do not say what a step costs
+            self._seen = (step, seconds)
+        steps, passed = step - self._seen[0], seconds - self._seen[1]
+        if passed < LOOK * self.budget or steps < WARM:
             return plan
-        self._seen = seconds
-        pace = (seconds - self._mark[1]) / (step - self._mark[0])
+        self._seen = (step, seconds)
+        self._pace += (passed / steps - self._pace) * (FRESH if self._pace else 1.0)
         left = max(0.0, self.budget - seconds)
-        fits = min(self.enough, max(step + 1, step + int(left / max(pace, 1e-7))))
+        fits = min(self.enough, max(step + 1, step + int(left / max(self._pace, 1e-7))))
         decaying = step >= plan.decay_from
         short, long = fits < plan.steps * (0.99 if decaying else 0.97), fits > plan.steps * 1.05
-        if not short and (decaying or not long):
+        if not short and (not long or (decaying and plan.steps - step < GROWS * plan.steps)):
             return plan
         words = f"{self.budget:.1f} s of learning hold {fits:,} steps"
         if decaying:  # the fall has begun: its end moves, its start stays

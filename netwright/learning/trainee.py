@@ -14,12 +14,14 @@ from netwright.base.schema import JSON
 class Trainee(Protocol):
     """A network with a loss and a score."""
 
-    module: nn.Module
+    @property
+    def module(self) -> nn.Module:
+        """The network."""
 
     def loss(self, batch: Any) -> Tensor:
         """One loss an example, (B,)."""
 
-    def evaluate(self) -> Mapping[str, float]:
+    def evaluate(self) -> Mapping[str, Any]:
         """On validation rows: "loss" (lower is better, decides) and "score" (the headline)."""
 
     def probe(self) -> Mapping[str, JSON]:

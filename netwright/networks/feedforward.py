@@ -153,17 +153,15 @@ def _for_tables(spec: InputSpec, minutes: float, machine: Machine) -> dict[str, 
         ),
         "network.embedding_width": Choice(value=12, why="published for this ensemble"),
         "learning.optimizer": Choice(value="adamw", why="Muon costs more than the layers themselves here"),
-        "learning.lr": Choice(
-            value=0.004 if small else 0.005, why="fastest on several tables at once"
-        ),
+        "learning.lr": Choice(value=0.004 if small else 0.005, why="fastest on several tables at once"),
         "learning.weight_decay": Choice(value=0.02, why="flat from 0.01 to 0.05"),
         "learning.batch": Choice(value=batch, why=f"{size}"),
         "learning.epochs": Choice(value=passes, why=f"enough for {size}"),
         "learning.ema": Choice(value=0.98, why="the mean of the last weights is better than the last"),
         "learning.patience": Choice(value=12, why="evaluations without a better validation loss"),
         "learning.threads": Choice(
-            value=1 if small else machine.threads, why="small sums gain nothing from more threads"
-            if small else "all cores",
+            value=1 if small else machine.threads,
+            why="small sums gain nothing from more threads" if small else "all cores",
         ),
     }
 

@@ -16,9 +16,8 @@ from torch import Tensor
 
 from netwright.base.errors import RecipeError
 from netwright.base.schema import JSON, Recipe
-from netwright.data.columns import cells
+from netwright.data.columns import cells, decode
 from netwright.data.kinds import MEDIA
-from netwright.data.kinds.kind import AbstractKind
 from netwright.data.table import ReadOptions, Rows, Table
 from netwright.serving import bundle as bundles
 from netwright.serving.bundle import Bundle
@@ -89,8 +88,7 @@ class Model:
             RecipeError: If a setting is out of range or says nothing to this task.
         """
         self._check_settings(top, threshold)
-        table = self._table(rows)
-        rows_read, notes = self._readable(table)
+        table, rows_read, notes = self._readable(self._table(rows))
         output_KBO = self._some_outputs(table, rows_read)
         answers = self.task.answer(output_KBO, top=top, threshold=threshold, probabilities=probabilities)
         return _in_place(answers, rows_read, notes)
@@ -108,8 +106,8 @@ class Model:
         Raises:
             DataError: If the target column is not there, or no row has an answer.
         """
-        table = self._table(rows)
-        chosen = answered(table, self.task, self._readable(table)[0])
+        table, rows_read, _ = self._readable(self._table(rows))
+        chosen = answered(table, self.task, rows_read)
         measured = measure(self.task, self.outputs(table, chosen.rows), chosen.target, self.recipe.seed)
         names = list(self.task.columns)
         return {
@@ -176,22 +174,22 @@ class Model:
                 hint="leave it out, or name the likeliest classes with --top.",
             )
 
-    def _readable(self, table: Table) -> tuple[Rows, list[str]]:
-        """Rows that can be read, and what is to be said about each row."""
+    def _readable(self, table: Table) -> tuple[Table, Rows, list[str]]:
+        """The table with its media decoded, rows that can be read, and what is to be said about each row."""
+        decoded, bad = decode(table, self.columns)
         said_B: list[list[str]] = [[] for _ in range(table.height)]
-        readable_B = np.ones(table.height, dtype=np.bool_)
+        for name, reasons in bad.items():
+            for row, reason in reasons.items():
+                said_B[row].append(f"{name} is unreadable: {reason}")
+        lost = sorted({row for reasons in bad.values() for row in reasons})
         for kind, block in zip(self.inputs.kinds, self.inputs.columns, strict=True):
-            found = cells(table, block, None)
             if block[0].kind in MEDIA:
-                bad = _unreadable(kind, found.to_series())
-                readable_B[list(bad)] = False
-                notes = [bad.get(row, "") for row in range(table.height)]
-            else:
-                notes = kind.notes(found)
-            for row, note in enumerate(notes):
+                continue
+            for row, note in enumerate(kind.notes(cells(table, block, None))):
                 if note:
                     said_B[row].append(note)
-        return np.flatnonzero(readable_B).astype(np.int64), ["; ".join(said) for said in said_B]
+        rows = np.setdiff1d(np.arange(table.height, dtype=np.int64), np.array(lost, dtype=np.int64))
+        return decoded, rows, ["; ".join(said) for said in said_B]
 
     def _some_outputs(self, table: Table, rows: Rows) -> Tensor:
         """Outputs for the rows; those of a blank row where there is none, to know the columns of an answer."""
@@ -213,15 +211,6 @@ def load(path: str | Path, *, allow_outside: bool = False) -> Model:
         BundleError: If it is not there, or is not a whole model of this format.
     """
     return Model(bundles.load(path), name=str(path), allow_outside=allow_outside)
-
-
-def _unreadable(kind: AbstractKind, media: pl.Series) -> dict[int, str]:
-    """Row -> what is wrong with its picture or clip."""
-    found: Any = kind.unreadable(media)
-    reasons = found if isinstance(found, Mapping) else dict.fromkeys(np.flatnonzero(found).tolist(), "")
-    said = {row: f": {reason}" if reason else "" for row, reason in reasons.items()}
-    lacking = dict.fromkeys(np.flatnonzero(media.is_null().to_numpy()).tolist(), ": there is none")
-    return {row: f"{media.name} is unreadable{why}" for row, why in {**said, **lacking}.items()}
 
 
 def _in_place(answers: pl.DataFrame, rows: Rows, notes: list[str]) -> pl.DataFrame:

@@ -48,7 +48,6 @@ class Classify(AbstractTask):
         metric: str = ""
         """The headline metric; empty: accuracy, or balanced accuracy above 80 % of one class."""
 
-
     def __init__(self, columns: Sequence[str], classes: labels.Classes, settings: Any) -> None:
         self.columns = tuple(columns)
         self.classes = classes

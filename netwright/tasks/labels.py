@@ -112,9 +112,7 @@ def fit(cells: pl.Series, *, merge: bool) -> Classes:
         words=tuple(best[key] for key in order),
         counts=tuple(sum(counted[word] for word in groups[key]) for key in order),
         merge=merge,
-        aliases={
-            str(word): best[key] for key in order for word in groups[key] if word is not best[key]
-        },
+        aliases={str(word): best[key] for key in order for word in groups[key] if word is not best[key]},
     )
 
 

@@ -24,6 +24,7 @@ from netwright.tasks.task import AbstractTask, Claim
 if TYPE_CHECKING:
     import polars as pl
 
+
 class Regress(AbstractTask):
     """A standardised target, or the logarithm of it; split-conformal intervals.
 

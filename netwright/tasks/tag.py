@@ -41,9 +41,7 @@ class Tag(AbstractTask):
         metric: str = ""
         """The headline metric; empty: f1."""
 
-    def __init__(
-        self, columns: Sequence[str], names: Sequence[str], separator: str, settings: Any
-    ) -> None:
+    def __init__(self, columns: Sequence[str], names: Sequence[str], separator: str, settings: Any) -> None:
         self.columns = tuple(columns)
         self.labels = tuple(names)
         self.separator = separator
@@ -117,9 +115,7 @@ class Tag(AbstractTask):
     def loss(self, output_KBO: Tensor, target: Tensor) -> Tensor:
         """Binary cross-entropy, mean over labels and members: (B,), nats."""
         members, examples, _ = output_KBO.shape
-        each = losses.binary_cross_entropy(
-            output_KBO.flatten(0, 1), target.repeat(members, 1)
-        )
+        each = losses.binary_cross_entropy(output_KBO.flatten(0, 1), target.repeat(members, 1))
         return each.view(members, examples).mean(0)
 
     def watch(self, output_KBO: Tensor, target: Tensor) -> dict[str, float]:
@@ -178,9 +174,7 @@ class Tag(AbstractTask):
         for index, label in enumerate(self.labels):
             columns[f"truth:{label}"] = truth_BL[:, index].astype(np.float64)
             columns[f"score:{label}"] = p_BL[:, index]
-            columns[f"prediction:{label}"] = (p_BL[:, index] >= self.settings.threshold).astype(
-                np.int64
-            )
+            columns[f"prediction:{label}"] = (p_BL[:, index] >= self.settings.threshold).astype(np.int64)
         return pl.DataFrame(columns)
 
     def blind(self, target: Tensor) -> Tensor:

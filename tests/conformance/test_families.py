@@ -126,7 +126,7 @@ def test_a_convolution_over_table_columns_says_why_not() -> None:
 
 @pytest.mark.parametrize("family", list(FAMILIES))
 def test_a_setting_out_of_range_is_named(family: str) -> None:
-    with pytest.raises(ValueError, match="network.width"):
+    with pytest.raises(ValueError, match=r"network\.width"):
         FAMILIES[family].Config(width=0)
 
 

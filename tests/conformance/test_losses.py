@@ -87,9 +87,7 @@ def test_the_right_answer_costs_least(name: str) -> None:
     function = losses.LOSSES[name]
     assert (function(best, target) <= function(output, target)).all()
     # exp(-100) is what is left of a wrong class
-    torch.testing.assert_close(
-        function(best, target), torch.zeros(12, dtype=torch.float64), atol=1e-12, rtol=0
-    )
+    torch.testing.assert_close(function(best, target), torch.zeros(12, dtype=torch.float64), atol=1e-12, rtol=0)
 
 
 def test_smoothed_labels_are_the_reference() -> None:

@@ -195,9 +195,7 @@ def test_the_report_of_numbers_has_an_error_table() -> None:
 
 def test_the_report_of_tags_has_a_line_for_each_label() -> None:
     frame = pl.DataFrame({"truth:a": [1, 0], "score:a": [0.9, 0.2], "prediction:a": [1, 1]})
-    card = make_card(
-        facts(task="tag", scores=score.evaluate(frame, TAG, seed=0), classes=[], calibration=None)
-    )
+    card = make_card(facts(task="tag", scores=score.evaluate(frame, TAG, seed=0), classes=[], calibration=None))
     text = report(card, frame, None)
     assert "| a | 1 | 2 | 1 | 0.5 | 0.6667 |" in text
 

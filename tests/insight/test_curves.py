@@ -168,9 +168,7 @@ def test_texts_from_outside_are_escaped_and_lose_control_characters() -> None:
     trouble = Event(type="trouble", step=50, data={"what": '</text><script>\x00\x1b[31m & "x"'})
     found = curves_from_events(
         [
-            Event(
-                type="evaluate", step=9, data={"loss": 1.0, "score": 1.0, "name": "<b>&\x07", "best": True}
-            ),
+            Event(type="evaluate", step=9, data={"loss": 1.0, "score": 1.0, "name": "<b>&\x07", "best": True}),
             trouble,
         ]
     )

@@ -27,9 +27,7 @@ def test_the_confusion_matrix_is_scikit_learns() -> None:
 
 
 def test_labels_unseen_in_training_have_a_row_of_their_own() -> None:
-    frame = pl.DataFrame(
-        {"truth": [0, -1, -1], "prediction": [0, 1, 1], "log_loss": [0.1, math.nan, math.nan]}
-    )
+    frame = pl.DataFrame({"truth": [0, -1, -1], "prediction": [0, 1, 1], "log_loss": [0.1, math.nan, math.nan]})
     assert mistakes.confusion(frame, 2).tolist() == [[1, 0], [0, 0], [0, 2]]
     last = mistakes.by_class(frame, 2)[-1]
     assert (last.code, last.rows, last.recall) == (-1, 2, 0.0)

@@ -144,9 +144,7 @@ def test_conformal_intervals_cover_new_rows_as_promised() -> None:
     shares = []
     for _ in range(300):
         width = intervals.conformal_quantile(draw.exponential(size=50), 0.9)
-        shares.append(
-            intervals.coverage(-np.full(100, width), np.full(100, width), draw.exponential(size=100))
-        )
+        shares.append(intervals.coverage(-np.full(100, width), np.full(100, width), draw.exponential(size=100)))
     # at least 0.9 and at most 0.9 + 1/51 on average; 0.005 is two standard errors of the mean of 300
     assert 0.9 - 0.005 <= np.mean(shares) <= 0.9 + 1 / 51 + 0.005
 

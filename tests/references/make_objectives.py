@@ -26,8 +26,7 @@ def main() -> None:
         "classify": classify(),
         "regress": regress(),
         "wilson": [
-            [right, rows, *_wilson(right, rows)]
-            for right, rows in [(0, 10), (10, 10), (7, 10), (9931, 10000)]
+            [right, rows, *_wilson(right, rows)] for right, rows in [(0, 10), (10, 10), (7, 10), (9931, 10000)]
         ],
     }
     sys.stdout.write(json.dumps(made, indent=1) + "\n")

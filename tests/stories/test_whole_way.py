@@ -131,8 +131,7 @@ def _changed(frame: pl.DataFrame) -> list[pl.DataFrame]:
 def test_rows_of_a_test_file_leave_every_weight_alone(tmp_path: Path) -> None:
     train, test = table(300), table(80, seed=1)
     made = [
-        build.fit(train, target="kind", test=each, set=QUICK).model.to_bytes
-        for each in [test, *_changed(test)]
+        build.fit(train, target="kind", test=each, set=QUICK).model.to_bytes for each in [test, *_changed(test)]
     ]
     assert len({_fitted(model.__self__) for model in made}) == 1
 
@@ -142,7 +141,10 @@ def test_rows_named_test_by_a_column_leave_every_weight_alone() -> None:
     found = set()
     for each in [test, *_changed(test)]:
         frame = pl.concat(
-            [train.with_columns(pl.lit("train").alias("split")), each.with_columns(pl.lit("test").alias("split"))]
+            [
+                train.with_columns(pl.lit("train").alias("split")),
+                each.with_columns(pl.lit("test").alias("split")),
+            ]
         )
         found.add(_fitted(build.fit(frame, target="kind", set=QUICK).model))
     assert len(found) == 1

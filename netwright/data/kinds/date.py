@@ -87,9 +87,7 @@ class Date(AbstractKind):
         for index in range(len(self.formats)):
             edges += [*self.scales.edges[SCALED * index : SCALED * index + SCALED]]
             edges += [()] * (len(PARTS) - SCALED)
-        return Field(
-            key=self.name, columns=names, layout="numbers", shape=(len(names),), edges=tuple(edges)
-        )
+        return Field(key=self.name, columns=names, layout="numbers", shape=(len(names),), edges=tuple(edges))
 
     def encode(self, block: pl.DataFrame) -> Packed:
         """(N, 9 a column) float32."""

@@ -6,19 +6,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, final
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from netwright.base import files
 from netwright.base.errors import BundleError, DataError, RecipeError
-from netwright.base.schema import JSON, Choice, Column, Field, Finding
+from netwright.base.schema import JSON, Choice, Column, Field
 from netwright.data.kinds import augmenting, decoding, pixels
 from netwright.data.kinds.kind import AbstractKind, Packed
-from netwright.data.readers.media import MOST_BAD, is_picture_name, judge
+from netwright.data.readers.media import MOST_BAD, is_picture_name
 
 if TYPE_CHECKING:
     import polars as pl
@@ -95,7 +93,7 @@ class Image(AbstractKind):
         """Mean and spread of each channel of the training pictures.
 
         Raises:
-            DataError: If more than 5 % of the training pictures cannot be read.
+            DataError: If more than 5 % of the files that are named are not there.
             RecipeError: If a setting is out of range.
         """
         settings = dict(columns[0].settings)
@@ -111,12 +109,10 @@ class Image(AbstractKind):
         return kind
 
     def _moments(self, cells: pl.Series) -> tuple[tuple[float, ...], tuple[float, ...]]:
-        """Mean and spread of each channel over the pictures that can be read, in 0-255."""
-        x, bad = self._decoded(cells, None)
+        """Mean and spread of each channel in 0-255."""
+        x = self._pixels(cells)
         sums, squares, count = torch.zeros(self.shape[0]).double(), torch.zeros(self.shape[0]).double(), 0
-        kept = np.setdiff1d(np.arange(len(x)), np.fromiter(bad, dtype=np.int64, count=len(bad)))
-        for rows in torch.split(torch.from_numpy(kept), 64):
-            some = x[rows].double()  # a few at a time: float64 is eight times the size
+        for some in map(torch.Tensor.double, torch.split(x, 64)):  # a few: float64 is eight times the size
             sums += some.sum((0, 2, 3))
             squares += (some * some).sum((0, 2, 3))
             count += some.numel() // self.shape[0]
@@ -125,15 +121,22 @@ class Image(AbstractKind):
         return tuple(center.tolist()), tuple(spread.tolist())
 
     @classmethod
-    def unreadable(cls, cells: pl.Series) -> dict[int, str]:  # type: ignore[override]
-        """Row -> what is wrong, for pictures that cannot be decoded whole."""
+    def decode(cls, cells: pl.Series, settings: Mapping[str, JSON]) -> tuple[pl.Series, dict[int, str]]:
+        """Pixels (N, H, W) or (N, H, W, C) of the chosen size; a picture that cannot be read is grey.
+
+        Raises:
+            RecipeError: If a setting is out of range.
+            DataError: If more than 5 % of the files that are named are not there.
+        """
         import polars as pl
 
         if isinstance(cells.dtype, pl.Array):
-            return dict.fromkeys(np.flatnonzero(cells.is_null().to_numpy()).tolist(), "missing")
+            return cells, dict.fromkeys(np.flatnonzero(cells.is_null().to_numpy()).tolist(), "there is none")
+        channels, height, width = _shape(settings, cells.name)
+        into = np.empty((len(cells), height, width, channels), dtype=np.uint8)
         sources = pixels.sources_of(cells)
-        scratch = np.empty((len(sources), 1, 8, 8), dtype=np.uint8)
-        return decoding.decode_all(sources, 1, 8, 8, scratch)
+        bad = decoding.decode_all(sources, channels, height, width, into.transpose(0, 3, 1, 2))
+        return pl.Series(cells.name, into[..., 0] if channels == 1 else into), bad
 
     def reads(self) -> tuple[str, ...]:
         """Names of the columns of the block."""
@@ -150,31 +153,16 @@ class Image(AbstractKind):
             scale=self.scale,
         )
 
-    def encode(self, block: pl.DataFrame, cache: Path | None = None) -> Packed:
-        """(N, C, H, W) uint8; a picture that cannot be read is grey.
+    def encode(self, block: pl.DataFrame) -> Packed:
+        """(N, C, H, W) uint8; a picture that cannot be read is grey."""
+        return Packed(self._pixels(block[self.column]))
 
-        Args:
-            block: The column.
-            cache: A file to keep the pixels in, for more than fit in memory.
-        """
-        return Packed(self._decoded(block[self.column], cache)[0])
-
-    def _decoded(self, cells: pl.Series, cache: Path | None) -> tuple[Tensor, dict[int, str]]:
-        """(N, C, H, W) uint8, and what is wrong with the rows that are grey."""
-        array = pixels.pixels_of(cells)
-        if array is not None:
-            return pixels.resized(array, self.shape), type(self).unreadable(cells)
-        shape = (len(cells), *self.shape)
-        into = files.big_array(cache, shape) if cache else np.empty(shape, dtype=np.uint8)
-        bad = decoding.decode_all(pixels.sources_of(cells), *self.shape, into)
-        return torch.from_numpy(into), bad
-
-    def notes(self, block: pl.DataFrame) -> list[str]:
-        """Pictures that cannot be read."""
-        notes = [""] * block.height
-        for row, reason in self.unreadable(block[self.column]).items():
-            notes[row] = f"{self.column} is unreadable: {reason}"
-        return notes
+    def _pixels(self, cells: pl.Series) -> Tensor:
+        channels, height, width = self.shape
+        settings = {"size": [height, width], "channels": channels}
+        array = pixels.pixels_of(type(self).decode(cells, settings)[0])
+        assert array is not None
+        return pixels.resized(array, self.shape)
 
     def augment(self, x: Tensor, draws_B: npt.NDArray[np.uint64], settings: Mapping[str, JSON]) -> Tensor:
         """A training batch, float32 in 0-255: shifted, turned, scaled, of other light."""
@@ -226,34 +214,8 @@ class Image(AbstractKind):
         return cls(column, (channels, height, width), center, scale, how)
 
 
-def check_media(cells: pl.Series) -> tuple[npt.NDArray[np.bool_], tuple[Finding, ...]]:
-    """Which pictures can be learned from: those that are there and decode whole.
-
-    Args:
-        cells: The column, paths absolute.
-
-    Returns:
-        (N,) True where the picture is whole, and what is to be said about the others.
-
-    Raises:
-        DataError: If more than 5 % cannot be read; it names the first and the count.
-    """
-    bad = Image.unreadable(cells)
-    ok_N = np.ones(len(cells), dtype=np.bool_)
-    ok_N[list(bad)] = False
-    listed = cells.gather(list(bad)[:5]).to_list()
-    said = [f"{_called(cell, row)}: {bad[row]}" for cell, row in zip(listed, bad, strict=False)]
-    return ok_N, judge(said + [""] * (len(bad) - len(said)), len(cells), cells.name)
-
-
 def _is_encoded(cell: bytes) -> bool:
     return cell.startswith(MAGIC) or (cell.startswith(b"RIFF") and cell[8:12] == b"WEBP")
-
-
-def _called(cell: Any, row: int) -> str:
-    """What to call a picture in a message: its path, or its row."""
-    path = cell.get("path") if isinstance(cell, dict) else cell
-    return path if isinstance(path, str) else f"row {row + 1}"
 
 
 def _survey(cells: pl.Series, examples: int, minutes: float) -> tuple[int, int, int, str]:

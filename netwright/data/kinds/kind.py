@@ -45,9 +45,14 @@ class AbstractKind(ABC):
         """Whether training cells look like this kind: the kind's name and the reason, or None."""
 
     @classmethod
-    def unreadable(cls, cells: pl.Series) -> npt.NDArray[np.bool_]:
-        """(N,) True for each cell that is there but cannot be read as this kind."""
-        return np.zeros(len(cells), dtype=np.bool_)
+    def decode(cls, cells: pl.Series, settings: Mapping[str, JSON]) -> tuple[pl.Series, dict[int, str]]:
+        """Media only: files and bytes to values, once for all that follows; row -> why it cannot be read.
+
+        Args:
+            cells: Paths (absolute), encoded files, or values that are decoded already.
+            settings: Those of the column, the derived ones among them.
+        """
+        return cells, {}
 
     @classmethod
     def derive(cls, block: pl.DataFrame, examples: int, minutes: float) -> Mapping[str, Choice]:

@@ -154,8 +154,7 @@ class Number(AbstractKind):
             cells = block.row(0)
             if all(cell is None or isinstance(cell, str | int | float) for cell in cells):
                 row = [
-                    numerals.number(cell, comma=comma)
-                    for cell, comma in zip(cells, self.commas, strict=True)
+                    numerals.number(cell, comma=comma) for cell, comma in zip(cells, self.commas, strict=True)
                 ]
                 return np.array([row], dtype=np.float64)
         columns = [

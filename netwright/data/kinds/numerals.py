@@ -62,10 +62,7 @@ def number(cell: Any, *, comma: bool) -> float:
     """What `numbers` gives for one string, integer, float, boolean or None."""
     if cell is None:
         return math.nan
-    if isinstance(cell, str):
-        value = _one_from_text(cell, comma=comma)
-    else:
-        value = float(cell)
+    value = _one_from_text(cell, comma=comma) if isinstance(cell, str) else float(cell)
     return value if math.isfinite(value) else math.nan
 
 

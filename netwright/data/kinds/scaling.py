@@ -1,6 +1,7 @@
 """How a column of numbers is scaled, clipped and binned; shared by every kind that becomes numbers.
 
-Reference: Holzmüller et al. 2024 (RealMLP), https://arxiv.org/abs/2407.04491, robust scaling and smooth clipping.
+Reference: Holzmüller et al. 2024 (RealMLP), https://arxiv.org/abs/2407.04491: robust scaling and
+smooth clipping.
 """
 
 # N = rows, F = columns
@@ -79,9 +80,7 @@ def restore(tensors: Mapping[str, Tensor], width: int) -> Scales:
         BundleError: If they are not that.
     """
     try:
-        arrays = [
-            _checked(tensors[name], torch.float64) for name in ("center", "scale", "low", "high")
-        ]
+        arrays = [_checked(tensors[name], torch.float64) for name in ("center", "scale", "low", "high")]
         counts = _checked(tensors["edge_counts"], torch.int64)
         flat = _checked(tensors["edges"], torch.float64)
     except KeyError as error:
@@ -93,7 +92,8 @@ def restore(tensors: Mapping[str, Tensor], width: int) -> Scales:
     parts = np.split(flat, np.cumsum(counts)[:-1]) if width else []
     if any((np.diff(part) <= 0).any() for part in parts):
         raise BundleError("the model's number columns have bin edges that do not ascend.")
-    return Scales(*arrays, edges=tuple(tuple(part.tolist()) for part in parts))
+    edges = tuple(tuple(part.tolist()) for part in parts)
+    return Scales(arrays[0], arrays[1], arrays[2], arrays[3], edges)
 
 
 def squash(values: Floats, center: Any, scale: Any) -> npt.NDArray[np.float32]:

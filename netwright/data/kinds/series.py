@@ -33,7 +33,7 @@ class Series(AbstractComing):
         dtype = sample.dtype
         if isinstance(dtype, pl.List | pl.Array):
             inner = dtype.inner
-            if inner is None or not inner.is_numeric():  # type: ignore[attr-defined]  # a class or an instance
+            if inner is None or not inner.is_numeric():
                 return None
             return Choice(value=cls.name, why="lists of numbers")
         if dtype != pl.String:

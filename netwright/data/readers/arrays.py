@@ -121,9 +121,7 @@ def _from_idx(source: Path) -> dict[str, tuple[Any, Any]]:
     for images in files:
         name = images.name.lower()
         part = "test" if name.startswith(("t10k", "test")) or "-test-" in name else "train"
-        labels = images.with_name(
-            images.name.replace("images", "labels").replace("idx3", "idx1")
-        )
+        labels = images.with_name(images.name.replace("images", "labels").replace("idx3", "idx1"))
         y = read_idx(labels) if labels != images and labels.exists() else None
         parts[part] = (read_idx(images), y)
     return parts

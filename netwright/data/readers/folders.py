@@ -12,7 +12,7 @@ import numpy as np
 
 from netwright.base.errors import DataError
 from netwright.data.readers import media, ndjson, parquet, tables
-from netwright.data.table import ReadOptions, Table
+from netwright.data.table import ReadOptions, Rows, Table
 
 PARTS = {
     "train": "train",
@@ -101,27 +101,15 @@ def _inside(path: Path, root: Path, options: ReadOptions) -> bool:
     return os.path.realpath(path).startswith(os.path.realpath(root) + os.sep)
 
 
-def _pictures(
-    found: list[tuple[Path, str | None, str]], source: Path, options: ReadOptions
-) -> Table:
+def _pictures(found: list[tuple[Path, str | None, str]], source: Path, options: ReadOptions) -> Table:
     import polars as pl
 
-    good, bad = [], []
-    for path, label, part in found:
-        problem = media.problem(path)
-        if problem:
-            bad.append(f"{path.name}: {problem}")
-        else:
-            good.append((path, label, part))
-    findings = media.judge(bad, len(found), str(source)) if len(found) > 1 or not bad else ()
-    if not good and len(found) == 1:
-        good = [(path, label, part) for path, label, part in found]
-    labels = [label for _, label, _ in good]
-    columns = {"image": [str(path.absolute()) for path, _, _ in good]}
+    labels = [label for _, label, _ in found]
+    columns: dict[str, list[Any]] = {"image": [str(path.absolute()) for path, _, _ in found]}
     labelled = any(label is not None for label in labels)
     if labelled:
-        columns["label"] = labels  # type: ignore[assignment]
-    given = _given([part for _, _, part in good])
+        columns["label"] = labels
+    given = _given([part for _, _, part in found])
     return Table(
         cells=pl.DataFrame(columns, schema=dict.fromkeys(columns, pl.String)),
         source=source.name or str(source),
@@ -129,7 +117,6 @@ def _pictures(
         roles={"label": "target"} if labelled else {},
         kinds={"image": "image", "label": "category"} if labelled else {"image": "image"},
         root=source if source.is_dir() else source.parent,
-        findings=tuple(findings),
         options=options,
     )
 
@@ -150,8 +137,8 @@ def _with_metadata(path: Path, options: ReadOptions) -> Table:
 
 def _one(path: Path, options: ReadOptions) -> Table:
     for reader in (parquet, ndjson, tables):
-        if reader.claims(path) is None:  # type: ignore[attr-defined]
-            table: Table = reader.read(path, options)  # type: ignore[attr-defined]
+        if reader.claims(path) is None:
+            table: Table = reader.read(path, options)
             return table
     raise DataError(f"'{path}' cannot be read.", hint="give CSV, Parquet or NDJSON.")
 
@@ -169,7 +156,8 @@ def _tables(files: list[Path], source: Path, options: ReadOptions) -> Table:
             hint="name one of them, or call them train, validation and test.",
         )
     train = _one(named["train"], options)
-    given, frames, start = {}, [], 0
+    given: dict[str, Rows] = {}
+    frames, start = [], 0
     for part in ("train", "validation", "test"):
         if part not in named:
             continue
@@ -177,8 +165,7 @@ def _tables(files: list[Path], source: Path, options: ReadOptions) -> Table:
         unlike = set(train.columns) ^ set(table.columns)
         if unlike:
             raise DataError(
-                f"'{named[part].name}' and '{named['train'].name}' differ in column "
-                f"'{sorted(unlike)[0]}'.",
+                f"'{named[part].name}' and '{named['train'].name}' differ in column '{sorted(unlike)[0]}'.",
                 hint="all files need the same columns.",
             )
         frames.append(table.cells.select(train.columns))

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-import warnings
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from netwright.base.errors import DataError
 from netwright.base.schema import Finding
@@ -25,50 +25,41 @@ def is_picture_name(name: str) -> bool:
     return name.lower().endswith(PICTURES)
 
 
-def problem(path: Path) -> str:
-    """What is wrong with a picture file as far as its head tells, or ""."""
-    from PIL import Image, UnidentifiedImageError
-
-    try:
-        if path.stat().st_size == 0:
-            return "empty file"
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            with Image.open(path, formats=FORMATS) as opened:
-                width, height = opened.size
-    except UnidentifiedImageError:
-        return "not a picture"
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        return str(error).split("(")[0].strip()[:80] or type(error).__name__
-    if width * height > MOST_PIXELS:
-        return f"{width} x {height} pixels, more than 64 million"
-    return ""
-
-
-def judge(bad: list[str], total: int, where: str) -> tuple[Finding, ...]:
+def judge(cells: pl.Series, bad: Mapping[int, str], kind: str) -> tuple[Finding, ...]:
     """Says which files are bad, or refuses if there are too many.
+
+    Args:
+        cells: The column as it was read.
+        bad: Row -> what is wrong.
+        kind: "image" or "audio".
 
     Raises:
         DataError: If more than 5 % of the files are bad.
     """
     if not bad:
         return ()
-    shown = "; ".join(bad[:5])
+    total, things = len(cells), {"image": "pictures", "audio": "clips"}[kind]
+    listed = cells.gather(list(bad)[:5]).to_list()
+    shown = "; ".join(f"{_called(cell, row)}: {bad[row]}" for cell, row in zip(listed, bad, strict=False))
+    said = f"{len(bad):,} of {total:,} {things} in '{cells.name}' cannot be read: {shown}"
     if len(bad) > MOST_BAD * total:
-        raise DataError(
-            f"{len(bad):,} of {total:,} pictures in '{where}' cannot be read: {shown}.",
-            hint="mend or remove them; up to 5 % are left out without asking.",
-        )
+        raise DataError(f"{said}.", hint="mend or remove them; up to 5 % are left out without asking.")
     return (
         Finding(
-            name="unreadable pictures",
-            what=f"{len(bad):,} of {total:,} pictures cannot be read: {shown}",
-            where=where,
+            name=f"unreadable {things}",
+            what=said,
+            where=cells.name,
             count=len(bad),
             done="left out",
             severity="warning",
         ),
     )
+
+
+def _called(cell: Any, row: int) -> str:
+    """What to call a picture in a message: its path, or its row."""
+    path = cell.get("path") if isinstance(cell, dict) else cell
+    return path if isinstance(path, str) else f"row {row + 1}"
 
 
 def resolve(cells: pl.Series, root: Path | None, allow_outside: bool) -> pl.Series:

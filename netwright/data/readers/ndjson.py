@@ -52,5 +52,3 @@ def _check_lines(raw: bytes, source: Path) -> None:
                 f"line {number} of '{source}' is not a JSON record: {text[:60]!r}.",
                 hint="each line must be one {...} object.",
             )
-
-

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,9 +43,7 @@ def read(source: Any, options: ReadOptions) -> Table:
     else:
         frame = _frame(source)
     kinds = {name: "image" for name, kind in frame.schema.items() if _is_picture(kind)}
-    return Table(
-        cells=clean(frame, options), source="the data", roles=roles, kinds=kinds, options=options
-    )
+    return Table(cells=clean(frame, options), source="the data", roles=roles, kinds=kinds, options=options)
 
 
 def _frame(source: Any) -> pl.DataFrame:
@@ -52,10 +51,8 @@ def _frame(source: Any) -> pl.DataFrame:
 
     if isinstance(source, pl.DataFrame):
         return source
-    if isinstance(source, pl.LazyFrame):
-        return source.collect()
-    if isinstance(source, pl.Series):
-        return source.to_frame()
+    if isinstance(source, pl.LazyFrame | pl.Series):
+        return source.lazy().collect() if isinstance(source, pl.LazyFrame) else source.to_frame()
     if isinstance(source, dict):
         return _from_columns(source)
     if hasattr(source, "columns") and hasattr(source, "iloc"):
@@ -111,7 +108,9 @@ def _series(name: str, values: Any) -> pl.Series:
         return pl.Series(name, values)
     if hasattr(values, "to_numpy") and getattr(values.dtype, "kind", "O") in "biufM":
         return pl.Series(name, values.to_numpy())
-    listed = [None if cell is None or (isinstance(cell, float) and cell != cell) else cell for cell in values]
+    listed = [
+        None if cell is None or (isinstance(cell, float) and math.isnan(cell)) else cell for cell in values
+    ]
     listed = [None if str(cell) == "<NA>" else cell for cell in listed]
     return pl.Series(name, listed, strict=False)
 

@@ -63,9 +63,7 @@ def read(source: Path, options: ReadOptions) -> Table:
             findings.append(_no_header(source, frame.width))
     cells = clean(frame, options)
     root = source.parent
-    return Table(
-        cells=cells, source=source.name, root=root, findings=tuple(findings), options=options
-    )
+    return Table(cells=cells, source=source.name, root=root, findings=tuple(findings), options=options)
 
 
 def sniff(text: str) -> str:
@@ -164,9 +162,7 @@ def _has_header(text: str, delimiter: str) -> bool:
         return True
     if not any(_is_number(cell) for cell in named):
         return _unlike_below(named, rest)
-    numeric = [
-        i for i in range(len(first)) if rest and all(_is_number(r[i]) or not r[i].strip() for r in rest)
-    ]
+    numeric = [i for i in range(len(first)) if rest and all(_is_number(r[i]) or not r[i].strip() for r in rest)]
     return not any(_is_number(named[i]) for i in numeric) and bool(numeric) and len(rest) > 0
 
 
@@ -174,9 +170,7 @@ def _unlike_below(named: list[str], rest: list[list[str]]) -> bool:
     """A first line of words is data only if every one of them comes again in its own column."""
     if not rest:
         return True
-    return not all(
-        not name or any(row[i].strip() == name for row in rest) for i, name in enumerate(named)
-    )
+    return not all(not name or any(row[i].strip() == name for row in rest) for i, name in enumerate(named))
 
 
 def _is_number(cell: str) -> bool:

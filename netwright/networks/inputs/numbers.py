@@ -21,6 +21,12 @@ class Numbers(nn.Module):
     Reference: Gorishniy et al. 2022, https://arxiv.org/abs/2203.05556, sections 3.2 and 3.3.
     """
 
+    starts_EN: Tensor
+    inverse_EN: Tensor
+    low_EN: Tensor
+    high_EN: Tensor
+    edged_E: Tensor
+
     def __init__(self, field: Field, embedding: str, width: int) -> None:
         super().__init__()
         columns = field.shape[0]
@@ -63,7 +69,7 @@ class Numbers(nn.Module):
         """(B, F) to (B, width)."""
         if self.kind == "none":
             return x_BF
-        x_BE = x_BF.index_select(1, self.edged_E)  # type: ignore[arg-type]
+        x_BE = x_BF.index_select(1, self.edged_E)
         linear_BED = x_BE.unsqueeze(2) * self.weight_ED + self.bias_ED
         if self.kind == "piecewise":
             part_BEN = (x_BE.unsqueeze(2) - self.starts_EN) * self.inverse_EN

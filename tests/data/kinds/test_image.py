@@ -22,7 +22,8 @@ from netwright.base import seeds
 from netwright.base.errors import BundleError, DataError, RecipeError
 from netwright.base.schema import Column
 from netwright.data.kinds import augmenting, decoding
-from netwright.data.kinds.image import Image, check_media
+from netwright.data.kinds.image import Image
+from netwright.data.readers.media import judge
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -220,24 +221,25 @@ def test_a_missing_cell_of_pixels_is_grey() -> None:
     x_NCHW = fitted(cells).encode(cells.to_frame()).values
     np.testing.assert_array_equal(x_NCHW[:2, 0].numpy(), whole.to_numpy())
     assert (x_NCHW[2] == 128).all()
-    assert Image.unreadable(cells) == {2: "missing"}
+    assert bad_of(cells) == {2: "there is none"}
 
 
-def test_a_cache_on_disk_holds_the_same_pixels(tmp_path: Path) -> None:
+def test_decoded_once_is_the_same_as_decoded_when_needed(tmp_path: Path) -> None:
     cells = files_of(tmp_path, 5)
     kind = fitted(cells)
-    frame = cells.to_frame()
-    assert torch.equal(kind.encode(frame).values, kind.encode(frame, tmp_path / "cache.u8").values)
+    channels, height, width = kind.shape
+    pixels, bad = Image.decode(cells, {"size": [height, width], "channels": channels})
+    assert not bad
+    assert torch.equal(kind.encode(cells.to_frame()).values, kind.encode(pixels.to_frame(kind.column)).values)
 
 
 # ---- fitted and kept
 
 
 def test_center_and_scale_are_mean_and_spread_of_training_pictures(tmp_path: Path) -> None:
-    cells = files_of(tmp_path, 12, bad={3: b"\x89PNG damaged"})
+    cells = files_of(tmp_path, 12)
     kind = fitted(cells)
     pixels = kind.encode(cells.to_frame()).values.double()
-    pixels = torch.cat([pixels[:3], pixels[4:]])  # a grey stand-in must not count
     np.testing.assert_allclose(kind.center, pixels.mean((0, 2, 3)), rtol=1e-9)
     np.testing.assert_allclose(kind.scale, pixels.std((0, 2, 3), correction=0), rtol=1e-9)
 
@@ -273,6 +275,11 @@ def test_a_state_that_is_not_ours_is_refused(change: dict[str, Any]) -> None:
 # ---- damaged
 
 
+def bad_of(cells: pl.Series) -> dict[int, str]:
+    """Row -> what is wrong with its picture."""
+    return Image.decode(cells, {"size": [8, 8], "channels": 3})[1]
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [
@@ -285,16 +292,16 @@ def test_a_state_that_is_not_ours_is_refused(change: dict[str, Any]) -> None:
 )
 def test_a_bad_picture_is_named_by_what_is_wrong(content: bytes, said: str) -> None:
     cells = pl.Series("x", [content])
-    assert said in Image.unreadable(cells)[0]
+    assert said in bad_of(cells)[0]
     kind = Image("x", (3, 8, 8), [0.0] * 3, [1.0] * 3, {})
     assert (kind.encode(cells.to_frame()).values == 128).all()
-    assert kind.notes(cells.to_frame()) == [f"x is unreadable: {Image.unreadable(cells)[0]}"]
 
 
 def test_up_to_one_in_twenty_bad_pictures_are_left_out_and_said(tmp_path: Path) -> None:
     cells = files_of(tmp_path, 40, bad={7: b"", 21: b"hello"})
-    ok_N, findings = check_media(cells)
-    assert np.flatnonzero(~ok_N).tolist() == [7, 21]
+    bad = bad_of(cells)
+    findings = judge(cells, bad, "image")
+    assert list(bad) == [7, 21]
     assert findings[0].count == 2
     assert "7.png: " in findings[0].what
 
@@ -302,13 +309,12 @@ def test_up_to_one_in_twenty_bad_pictures_are_left_out_and_said(tmp_path: Path) 
 def test_more_bad_pictures_are_refused_with_the_first_and_the_count(tmp_path: Path) -> None:
     cells = files_of(tmp_path, 20, bad={3: b"", 4: b"hello"})
     with pytest.raises(DataError, match=r"2 of 20 pictures .*3\.png"):
-        check_media(cells)
+        judge(cells, bad_of(cells), "image")
 
 
 def test_whole_pictures_give_nothing_to_say(tmp_path: Path) -> None:
-    ok_N, findings = check_media(files_of(tmp_path, 10))
-    assert ok_N.all()
-    assert findings == ()
+    cells = files_of(tmp_path, 10)
+    assert judge(cells, bad_of(cells), "image") == ()
 
 
 def test_files_that_are_not_there_are_refused(tmp_path: Path) -> None:
@@ -338,7 +344,7 @@ def test_mutated_files_give_pixels_or_a_reason_and_nothing_else() -> None:
 
 def test_decoding_leaves_the_warning_filters_as_they_were(tmp_path: Path) -> None:
     before = list(warnings.filters)
-    Image.unreadable(files_of(tmp_path, 30))
+    bad_of(files_of(tmp_path, 30))
     assert warnings.filters == before
 
 
