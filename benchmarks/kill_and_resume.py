@@ -22,7 +22,7 @@ from safetensors.torch import load_file
 COMMAND = [sys.executable, "-m", "netwright", "train"]
 
 
-def make_table(path: Path, rows: int = 3000) -> None:
+def make_table(path: Path, rows: int) -> None:
     """A table with numbers, categories, gaps, and a class that follows from them."""
     draw = np.random.default_rng(0)
     x = draw.normal(size=(rows, 4))
@@ -64,19 +64,39 @@ def train(arguments: list[str], kill_after: float | None) -> bool:
 
 def one(folder: Path, data: Path, number: int, dice: random.Random) -> tuple[bool, int]:
     """One run killed until it gets through; whether its bits are right, and how often it was killed."""
-    run, by_epochs = folder / f"run-{number}", number % 2 == 0
+    run, reference, by_epochs = folder / f"run-{number}", folder / f"reference-{number}", number % 2 == 0
     seed = ["--seed", str(number)]
-    plan = ["--set", "learning.epochs=25", "--minutes", "5"] if by_epochs else ["--minutes", "0.25"]
+    plan = ["--set", "learning.epochs=25", "--minutes", "5"] if by_epochs else ["--minutes", "0.3"]
     begin = [str(data), "--target", "kind", *seed, *plan, "--quiet", "--out", str(run)]
-    kills, arguments = 0, begin
-    while train(arguments, dice.uniform(3.0, 14.0) if kills < 4 else None):
-        kills += 1
-        started = (run / "request.json").exists()
-        arguments = ["--resume", str(run), "--quiet"] if started else [*begin, "--force"]
-    reference = folder / f"reference-{number}"
     again = [str(data), "--target", "kind", *seed, "--quiet", "--out", str(reference)]
-    train([*again, *(plan if by_epochs else ["--recipe", str(run / "recipe.json")])], None)
+    latest = 18.0  # of a run of 0.3 minutes
+    if by_epochs:
+        began = time.monotonic()
+        train([*again, *plan], None)
+        latest = time.monotonic() - began
+    kills = _kill_until_done(begin, run, latest, dice)
+    if not by_epochs:
+        train([*again, "--recipe", str(run / "recipe.json")], None)
     return same(run, reference), kills
+
+
+def _kill_until_done(begin: list[str], run: Path, latest: float, dice: random.Random) -> int:
+    """Begins the run, kills it one to four times at random moments before `latest`, resumes it to its end.
+
+    A run that gets to its end before its first kill is begun anew.
+    """
+    while True:
+        kills, arguments = 0, begin
+        wanted = dice.randint(1, 4)
+        while train(arguments, dice.uniform(0.5, latest) if kills < wanted else None):
+            if (run / "card.json").exists():  # it was done and about to exit
+                break
+            kills += 1
+            started = (run / "request.json").exists()
+            arguments = ["--resume", str(run), "--quiet"] if started else [*begin, "--force"]
+        if kills:
+            return kills
+        begin = begin if "--force" in begin else [*begin, "--force"]
 
 
 def main() -> None:
@@ -87,9 +107,11 @@ def main() -> None:
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        make_table(folder / "data.csv")
+        make_table(folder / "small.csv", 3_000)  # for the runs by epochs
+        make_table(folder / "large.csv", 40_000)  # for the runs by minutes: the clock ends them
         for number in range(runs):
-            good, kills = one(folder, folder / "data.csv", number, dice)
+            data = folder / ("large.csv" if number % 2 else "small.csv")
+            good, kills = one(folder, data, number, dice)
             right, killed = right + good, killed + kills
             print(f"run {number}: {kills} kills, {'same bits' if good else 'OTHER BITS'}", flush=True)
     print(f"{right} of {runs} runs, {killed} kills in all, {time.monotonic() - began:.0f} s")

@@ -123,11 +123,12 @@ class Folder:
             )
 
     def recorded_plans(self) -> tuple[Plan, ...]:
-        """The plans written down so far."""
+        """The plans written down so far; one that was taken again after a kill counts once."""
         if self.path is None or not self.resumed:
             return ()
         found = (event for event in events.read(self.path / "events.jsonl") if event.type == "plan")
-        return tuple(plan_from(dict(event.data)) for event in found)
+        plans = (plan_from(dict(event.data)) for event in found)
+        return tuple({plan.revision: plan for plan in plans}.values())
 
     def spent(self) -> float:
         """Seconds that the interrupted run had learned."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -116,23 +116,20 @@ class Trained:
         ended: How learning ended: reason, steps, epochs, best step, seconds.
         score: Headline on the select rows.
         loss: Loss on the select rows.
+        plans: The plans that were in force, in order, those before a kill among them.
     """
 
     network: Network
     job: Job
     events: list[Event]
+    plans: tuple[Plan, ...]
     ended: Mapping[str, JSON]
     score: float
     loss: float
 
-    @property
-    def plans(self) -> tuple[Plan, ...]:
-        """The plans that were in force, in order."""
-        return tuple(plan_from(event.data) for event in self.events if event.type == "plan")
-
     def instead_of(self, other: Trained) -> Trained:
         """This network in the place of another, which keeps its word on how learning ended."""
-        return replace(self, events=other.events, ended=other.ended)
+        return replace(self, events=other.events, ended=other.ended, plans=other.plans)
 
 
 def choose_family(spec: InputSpec, asked: str) -> tuple[str, str]:
@@ -309,7 +306,21 @@ def train_one(
         ended = drain(run(job, trainee, batches), note)
         found = trainee.evaluate()
         built.to("cpu")  # what comes after is small, and a model is used where it is loaded
-    return Trained(network=built, job=job, events=events, ended=ended, score=found["score"], loss=found["loss"])
+    return Trained(
+        network=built,
+        job=job,
+        events=events,
+        ended=ended,
+        score=found["score"],
+        loss=found["loss"],
+        plans=_in_force(job, events),
+    )
+
+
+def _in_force(job: Job, events: Sequence[Event]) -> tuple[Plan, ...]:
+    """The plans up to the checkpoint that learning went on from, and those since."""
+    before = [plan for plan in job.plans if job.resume and plan.revision <= job.resume.plan.revision]
+    return (*before, *(plan_from(event.data) for event in events if event.type == "plan"))
 
 
 def _weights(prepared: Prepared) -> Any:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import errno
 import io
+import resource
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -17,12 +18,15 @@ from safetensors.torch import load_file
 from netwright import build
 from netwright.base import files
 from netwright.base.errors import NetwrightError
+from netwright.cli.main import run
 from netwright.data.kinds import decoding
 from netwright.data.readers import read
 from netwright.serving.bundle import from_bytes
 
 SLOWEST = 5.0
 """Seconds one damaged input may take."""
+MOST_MEMORY = 2_000_000
+"""Kilobytes that the process may ever have taken, torch included."""
 
 
 def frame(rows: int = 60) -> pl.DataFrame:
@@ -119,6 +123,26 @@ def survive_models(rounds: int) -> None:
                 from_bytes(damaged, "model")
 
 
+def survive_commands(rounds: int, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Damaged tables and models through the command line: done, or refused in three parts."""
+    draw = np.random.default_rng(4)
+    model = build.fit(frame(200), target="kind", set={"learning.epochs": 1}).model.to_bytes()
+    rows = folder / "rows.csv"
+    frame().write_csv(rows)
+    for number in range(rounds):
+        form = [*TABLES, "safetensors"][number % (len(TABLES) + 1)]
+        path = folder / f"x.{form}"
+        path.write_bytes(damage(TABLES[form]() if form in TABLES else model, draw))
+        commands = [["check", str(path), "--target", "kind"], ["predict", str(path), str(rows)]]
+        began = time.monotonic()
+        status = run(commands[form == "safetensors"])
+        assert time.monotonic() - began < SLOWEST
+        said = capsys.readouterr()
+        assert status in (0, 2), said.err
+        assert "Traceback" not in said.out + said.err
+        assert status == 0 or said.err.startswith("error: "), said.err
+
+
 def fail_every(step: int, folder: Path, most: int = 400) -> int:
     """Fails every `step`-th call that touches the disk, one a run; a plain rerun ends identical."""
     frame(120).write_csv(folder / "data.csv")
@@ -155,7 +179,7 @@ def fail_every(step: int, folder: Path, most: int = 400) -> int:
 
 @pytest.mark.parametrize("form", TABLES)
 def test_a_damaged_table_is_read_or_refused(form: str, tmp_path: Path) -> None:
-    survive_tables(form, 240, tmp_path)
+    survive_tables(form, 40 if form == "parquet" else 290, tmp_path)  # each Parquet file takes a process
 
 
 @pytest.mark.parametrize("form", PICTURES)
@@ -171,19 +195,39 @@ def test_a_failing_disk_ends_a_run_plainly_and_a_rerun_ends_the_same(tmp_path: P
     assert fail_every(9, tmp_path) > 0
 
 
+def test_damage_through_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    survive_commands(24, tmp_path, capsys)
+
+
+@pytest.fixture
+def in_bounds() -> Iterator[None]:
+    """Afterwards the process must not have taken more memory than it may."""
+    yield
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < MOST_MEMORY
+
+
 @pytest.mark.slow
+@pytest.mark.usefixtures("in_bounds")
 @pytest.mark.parametrize("form", TABLES)
 def test_many_damaged_tables_are_read_or_refused(form: str, tmp_path: Path) -> None:
     survive_tables(form, 2000, tmp_path)
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("in_bounds")
 @pytest.mark.parametrize("form", PICTURES)
 def test_many_damaged_pictures_are_decoded_or_refused(form: str) -> None:
     survive_pictures(form, 1000)
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("in_bounds")
+def test_much_damage_through_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    survive_commands(200, tmp_path, capsys)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("in_bounds")
 def test_many_damaged_models_are_refused() -> None:
     survive_models(3000)
 

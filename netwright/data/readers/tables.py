@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
+import itertools
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,11 +46,14 @@ def read(source: Path, options: ReadOptions) -> Table:
         raise DataError(f"'{source}' is empty.", hint="give a file with a header and rows.")
     text, encoding = decode(raw, source)
     text = text.lstrip("\n\r").rstrip()
+    text = text if "\n" in text else text.replace("\r", "\n")
     _refuse_unlike_tables(text, source)
     delimiter = sniff(text)
     header = options.header == "auto" and _has_header(text, delimiter)
     frame = _parse(text, delimiter, source)
     first = _first_row(text, delimiter)
+    if not first:
+        raise DataError(f"the first line of '{source}' cannot be cut into cells.", hint="mend that line.")
     findings = _said(encoding, delimiter)
     if header:
         names, frame = first, frame.slice(1)
@@ -71,10 +77,7 @@ def sniff(text: str) -> str:
     sample = text[:100_000]
     best = (0.0, 0, ",")
     for order, delimiter in enumerate(DELIMITERS):
-        try:
-            rows = list(csv.reader(io.StringIO(sample), delimiter=delimiter))[:100]
-        except csv.Error:
-            continue
+        rows = list(itertools.islice(_lines(sample, delimiter), 100))
         if len(rows) > 1 and len(text) > len(sample):
             rows = rows[:-1]
         widths = Counter(len(row) for row in rows if row)
@@ -127,7 +130,7 @@ def _ragged(text: str, delimiter: str, source: Path, reason: str) -> DataError:
 def _first_ragged(text: str, delimiter: str) -> tuple[int, int, int] | None:
     """Line, cells found and cells expected of the first row that differs from the first."""
     csv.field_size_limit(LONGEST_FIELD)
-    reader = csv.reader(io.StringIO(text), delimiter=delimiter)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
     expected, begins = 0, 1
     try:
         for row in reader:
@@ -150,12 +153,18 @@ def _ragged_at(problem: tuple[int, int, int], source: Path) -> DataError:
 
 
 def _first_row(text: str, delimiter: str) -> list[str]:
-    return next(csv.reader(io.StringIO(text[:LONGEST_FIELD]), delimiter=delimiter))
+    return next(_lines(text[:LONGEST_FIELD], delimiter), [])
+
+
+def _lines(text: str, delimiter: str) -> Iterator[list[str]]:
+    """The rows as cells, up to the first that cannot be told apart; the parser says what is wrong with it."""
+    with contextlib.suppress(csv.Error):
+        yield from csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
 
 
 def _has_header(text: str, delimiter: str) -> bool:
     """Whether the first line names the columns: no number in it, or unlike the types below it."""
-    rows = list(csv.reader(io.StringIO(text[:200_000]), delimiter=delimiter))[:60]
+    rows = list(itertools.islice(_lines(text[:200_000], delimiter), 60)) or [[]]
     first, rest = rows[0], [row for row in rows[1:50] if len(row) == len(rows[0])]
     named = [cell.strip() for cell in first]
     if len(set(named)) < len(named) and not rest:
