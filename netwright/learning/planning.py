@@ -21,7 +21,7 @@ WARM = 3
 LOOK = 0.02
 """Share of the budget between looks at the clock: long enough that a hiccup does not decide."""
 FRESH = 0.2
-"""Weight of the pace since the last look in the pace that is planned with: the first steps are forgotten."""
+"""Weight of the pace since the last look in the pace of late."""
 GROWS = 0.3
 """Share of the plan that must be left for its end to move away once the rate falls."""
 PROBE_AT = 0.4
@@ -102,8 +102,9 @@ class Measured:
     settings: Settings
     budget: float | None
     enough: int
+    _mark: tuple[int, float] = field(default=(0, 0.0))
     _seen: tuple[int, float] = field(default=(0, 0.0))
-    _pace: float = field(default=0.0)
+    _late: float = field(default=0.0)
 
     def next(self, plan: Plan, progress: Progress) -> Plan | None:
         """The revision that time, overfitting or a probe asks for, or None."""
@@ -125,14 +126,16 @@ class Measured:
         if self.budget is None or step < WARM or step >= plan.steps:
             return plan
         if self._seen[0] == 0:  # the first steps warm up caches: they do not say what a step costs
-            self._seen = (step, seconds)
+            self._mark = self._seen = (step, seconds)
         steps, passed = step - self._seen[0], seconds - self._seen[1]
         if passed < LOOK * self.budget or steps < WARM:
             return plan
         self._seen = (step, seconds)
-        self._pace += (passed / steps - self._pace) * (FRESH if self._pace else 1.0)
+        self._late += (passed / steps - self._late) * (FRESH if self._late else 1.0)
+        # A slow start must not cut the plan short for good, nor must a hiccup: the better of both counts.
+        pace = min(self._late, (seconds - self._mark[1]) / (step - self._mark[0]))
         left = max(0.0, self.budget - seconds)
-        fits = min(self.enough, max(step + 1, step + int(left / max(self._pace, 1e-7))))
+        fits = min(self.enough, max(step + 1, step + int(left / max(pace, 1e-7))))
         decaying = step >= plan.decay_from
         short, long = fits < plan.steps * (0.99 if decaying else 0.97), fits > plan.steps * 1.05
         if not short and (not long or (decaying and plan.steps - step < GROWS * plan.steps)):
