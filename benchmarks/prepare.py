@@ -5,12 +5,14 @@ python benchmarks/prepare.py SET OUT
 
 from __future__ import annotations
 
+import csv
 import gzip
+import json
 import os
 import shutil
 import sys
 import tarfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 ADULT = [
@@ -63,11 +65,99 @@ def bike_sharing(source: Path, out: Path) -> None:
     shutil.copy(source / "hour.csv", out)
 
 
+def sms_spam(source: Path, out: Path) -> None:
+    """messages.csv: label, text."""
+    lines = (source / "sms.tsv").read_text(encoding="utf-8").splitlines()
+    _table(out / "messages.csv", ["label", "text"], (line.split("\t", 1) for line in lines if line))
+
+
+def clinc150(source: Path, out: Path) -> None:
+    """train.csv, validation.csv and test.csv: text, intent; in scope."""
+    whole = json.loads((source / "data_full.json").read_text(encoding="utf-8"))
+    for name, part in (("train", "train"), ("val", "validation"), ("test", "test")):
+        _table(out / f"{part}.csv", ["text", "intent"], whole[name])
+
+
+def tinyshakespeare(source: Path, out: Path) -> None:
+    """input.txt as it is."""
+    shutil.copy(source / "input.txt", out)
+
+
+def tatoeba_nld_eng(source: Path, out: Path) -> None:
+    """pairs.csv: english, dutch."""
+    lines = (source / "nld.txt").read_text(encoding="utf-8").splitlines()
+    _table(out / "pairs.csv", ["english", "dutch"], (line.split("\t")[:2] for line in lines if line))
+
+
+def fsdd(source: Path, out: Path) -> None:
+    """The clips, and metadata.csv: file_name, label, speaker, split (n 0-4 is the test part)."""
+    with tarfile.open(source / "recordings.tar.xz") as archive:
+        members = [member for member in archive.getmembers() if member.name.endswith(".wav")]
+        for member in members:
+            member.name = Path(member.name).name
+        archive.extractall(out / "clips", members=members, filter="data")
+    rows = []
+    for path in sorted((out / "clips").glob("*.wav")):
+        digit, speaker, number = path.stem.split("_")
+        rows.append([f"clips/{path.name}", digit, speaker, "test" if int(number) < 5 else "train"])
+    _table(out / "metadata.csv", ["file_name", "label", "speaker", "split"], rows)
+
+
+def ett(source: Path, out: Path) -> None:
+    """ETTh1.csv and ETTh2.csv as they are."""
+    for path in sorted(source.glob("ETTh*.csv")):
+        shutil.copy(path, out)
+
+
+def movietweetings(source: Path, out: Path) -> None:
+    """ratings.dat as it is."""
+    shutil.copy(source / "ratings.dat", out)
+
+
+def donkeycar_tub(source: Path, out: Path) -> None:
+    """The pictures, and metadata.csv: file_name, time, angle, throttle, in order of time."""
+    with tarfile.open(source / "tub.tar.gz") as archive:
+        archive.extractall(out / "tub", filter="data")
+    records = []
+    for path in sorted((out / "tub").rglob("[!.]*.catalog")):
+        records += [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
+    folder = next((out / "tub").rglob("*.jpg")).parent.relative_to(out)
+    records.sort(key=lambda each: each["_index"])
+    rows = (
+        [
+            f"{folder}/{each['cam/image_array']}",
+            each["_timestamp_ms"],
+            each["user/angle"],
+            each["user/throttle"],
+        ]
+        for each in records
+    )
+    _table(out / "metadata.csv", ["file_name", "time", "angle", "throttle"], rows)
+
+
+def _table(path: Path, names: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(names)
+        writer.writerows(rows)
+
+
 SETS: Mapping[str, Callable[[Path, Path], None]] = {
-    "adult": adult,
-    "bike_sharing": bike_sharing,
-    "mnist": mnist,
-    "sign_language_digits": sign_language_digits,
+    each.__name__: each
+    for each in (
+        adult,
+        bike_sharing,
+        mnist,
+        sign_language_digits,
+        sms_spam,
+        clinc150,
+        tinyshakespeare,
+        tatoeba_nld_eng,
+        fsdd,
+        ett,
+        movietweetings,
+        donkeycar_tub,
+    )
 }
 
 

@@ -24,6 +24,7 @@ from netwright import build
 from netwright.base.schema import Field, InputSpec
 from netwright.data.batches import TensorFeed
 from netwright.data.kinds import augmenting
+from netwright.data.packed import Packed
 from netwright.learning import machine, planning
 from netwright.learning.loop import learn
 from netwright.learning.optimizers import Optimizers
@@ -101,7 +102,7 @@ def make() -> tuple[torch.nn.Module, TensorFeed]:
     def how(x: torch.Tensor, draws: Any, switches: Any) -> torch.Tensor:
         return augmenting.augment(x, draws, {"shift": 2.1, "rotate": 10.0, "scale": 0.1})
 
-    return network, TensorFeed(inputs={"image": x}, target=y, augment={"image": how})
+    return network, TensorFeed(inputs={"image": Packed(x)}, target=Packed(y), augment={"image": how})
 
 
 def ours() -> list[float]:

@@ -100,16 +100,17 @@ def _train(prepared: Prepared, asked: Request, folder: Folder, older: Recipe | N
 
     for finding in prepared.findings if not folder.resumed else ():
         tell(Event(type="finding", data=vars(finding)))
+    parts = {
+        name: training.part(prepared, getattr(prepared.split, name), learn=name == "train")
+        for name in ("train", "select", "calibrate")
+    }
+    prepared = replace(prepared, examples=len(parts["train"].target))
     family, choices = _choices(prepared, asked, older)
     job = training.job_from(choices, family, prepared.spec, asked.seed)
     prepared = _with_task_settings(prepared, choices)
-    parts = {
-        name: training.part(prepared, getattr(prepared.split, name))
-        for name in ("train", "select", "calibrate")
-    }
     read_seconds = time.monotonic() - asked.started
     folder.begin(prepared, asked, choices)
-    linear = training.train_one(training.linear_job(prepared, asked.seed), prepared, parts, _ignore)
+    linear = training.linear(prepared, parts, asked.seed)
     job = replace(
         job,
         folder=folder.checkpoints,
@@ -122,13 +123,13 @@ def _train(prepared: Prepared, asked: Request, folder: Folder, older: Recipe | N
     )
     for name, choice in choices.items():
         tell(Event(type="choice", data={"name": name, **vars(choice)}))
-    if linear.ended["reason"] == "interrupted":
+    if linear and linear.ended["reason"] == "interrupted":
         best = linear
     else:
         best = training.train_one(job, prepared, parts, tell, mirrors=training.may_mirror(prepared))
-    if _prefers_linear(best, linear, asked, prepared):
+    if linear and _prefers_linear(best, linear, asked, prepared):
         words = f"no deeper network beat it on validation ({best.score:.4g} against {linear.score:.4g})"
-        choices["network.depth"] = Choice(value=0, why=words, by="measured")
+        choices["kept"] = Choice(value="the network without a hidden layer", why=words, by="measured")
         best = linear.instead_of(best)
     return outcome.finish(
         outcome.Ending(
@@ -173,7 +174,7 @@ def _with_task_settings(prepared: Prepared, choices: dict[str, Choice]) -> Prepa
     return prepared
 
 
-def _budget(asked: Request, prepared: Prepared, linear: Trained, folder: Folder) -> float | None:
+def _budget(asked: Request, prepared: Prepared, linear: Trained | None, folder: Folder) -> float | None:
     """Seconds that learning may take, or None where passes were set by hand."""
     if "learning.epochs" in asked.set:
         return None

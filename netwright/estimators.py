@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Self
 
 import numpy as np
@@ -113,7 +114,7 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
         table = Table(cells=frame, source="X")
         self._model.inputs.check_new(table)
         packed = self._model.inputs.encode(table, None)
-        inputs = {key: _double(each.values) for key, each in packed.items()}
+        inputs = {key: replace(each, values=_double(each.values)) for key, each in packed.items()}
         return outputs(self._network, inputs)
 
     def __sklearn_is_fitted__(self) -> bool:

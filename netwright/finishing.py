@@ -19,11 +19,13 @@ from netwright.outcome import Ending, Run, final_recipe
 from netwright.recipe import to_json
 from netwright.serving.bundle import Bundle, to_bytes
 from netwright.serving.predict import Model
-from netwright.tasks.network import outputs
+from netwright.tasks.network import observed
+from netwright.tasks.task import Rival
 from netwright.training import Part, Trained, part
 
 if TYPE_CHECKING:
     import polars as pl
+    from torch import Tensor
 
     from netwright.insight.score import Scores
     from netwright.tasks.task import AbstractTask
@@ -61,12 +63,11 @@ def complete(ending: Ending, tell: Callable[[Event], None]) -> Run:
     interrupted = ending.best.ended.get("reason") == "interrupted"
     plain = ending.prepared.task
     select, calibrate = ending.parts["select"], ending.parts["calibrate"]
-    task = plain.calibrate(outputs(ending.best.network, calibrate.inputs), calibrate.target)
-    linear = plain.calibrate(outputs(ending.linear.network, calibrate.inputs), calibrate.target)
+    task = plain.calibrate(_seen(ending.best, plain, calibrate), calibrate.target.values)
     tests = ending.prepared.split.test
-    opened = _measure(ending, task, linear) if len(tests) and not interrupted else None
+    opened = _measure(ending, task) if len(tests) and not interrupted else None
     recipe = final_recipe(ending)
-    seen = task.watch(outputs(ending.best.network, select.inputs), select.target)
+    seen = task.watch(_seen(ending.best, task, select), select.target.values)
     card = make_card(_facts(ending, recipe, task, opened, seen["score"]))
     bundle = _bundle(ending, task, recipe, card)
     model = Model(bundle, allow_outside=ending.asked.allow_outside)
@@ -78,24 +79,24 @@ def complete(ending: Ending, tell: Callable[[Event], None]) -> Run:
     return Run(card=card, model=model, folder=ending.folder.path, events=tuple(ending.best.events))
 
 
-def _measure(ending: Ending, task: AbstractTask, linear: AbstractTask) -> Measured:
+def _seen(trained: Trained, task: AbstractTask, part: Part) -> Tensor:
+    """What the task keeps of the network's outputs for these examples."""
+    return observed(trained.network, task, part.inputs, part.target)
+
+
+def _measure(ending: Ending, task: AbstractTask) -> Measured:
     """Opens the test rows: the only place that does."""
     prepared, seed = ending.prepared, ending.asked.seed
     rows = prepared.split.test
     test = part(prepared, rows)
-    output = outputs(ending.best.network, test.inputs)
-    statistics = _numbered(task.statistics(output, test.target), rows)
+    output = _seen(ending.best, task, test)
+    statistics = _numbered(task.statistics(output, test.target.values), rows)
     scores = score.evaluate(statistics, task.metrics, seed=seed, groups=_groups(ending, rows))
     rivals = [
-        _blind(task, ending.parts["train"], test, statistics),
-        baselines.measured(
-            "linear",
-            "a linear model",
-            linear.statistics(outputs(ending.linear.network, test.inputs), test.target),
-            task.metrics,
-        ),
+        baselines.measured(each.name, each.words, each.statistics, task.metrics)
+        for each in (task.blind(ending.parts["train"].target, test.target), *_rivals(ending, task, test))
     ]
-    if ending.best.network is ending.linear.network:
+    if ending.linear and ending.best.network is ending.linear.network:
         verdict = "The network is the linear model: nothing deeper beat it on validation rows."
     else:
         verdict = score.earned_place(scores, statistics, rivals=rivals, seed=seed)
@@ -103,36 +104,34 @@ def _measure(ending: Ending, task: AbstractTask, linear: AbstractTask) -> Measur
         scores=scores,
         statistics=statistics,
         answers=task.answer(output),
-        uncalibrated=prepared.task.statistics(output, test.target),
+        uncalibrated=prepared.task.statistics(output, test.target.values),
         rivals=rivals,
         verdict=verdict,
         duplicates=_duplicates(ending, task, statistics),
     )
 
 
+def _rivals(ending: Ending, task: AbstractTask, test: Part) -> list[Rival]:
+    """What simpler means make of the test rows: the linear network, or the task's own."""
+    if ending.linear is None:
+        return task.rivals(ending.parts["train"].target, test.target) or []
+    calibrate = ending.parts["calibrate"]
+    plain = ending.prepared.task
+    linear = plain.calibrate(_seen(ending.linear, plain, calibrate), calibrate.target.values)
+    found = linear.statistics(_seen(ending.linear, plain, test), test.target.values)
+    return [Rival("linear", "a linear model", found)]
+
+
 def _numbered(statistics: pl.DataFrame, rows: Any) -> pl.DataFrame:
     import polars as pl
 
-    return statistics.with_columns(pl.Series("row", rows + 1))
+    numbers = rows + 1 if statistics.height == len(rows) else np.arange(1, statistics.height + 1)
+    return statistics.with_columns(pl.Series("row", numbers))
 
 
 def _groups(ending: Ending, rows: Any) -> pl.Series | None:
     names = [column.name for column in ending.prepared.columns if column.role == "group"]
     return ending.prepared.table.frame(names, rows).to_series() if names else None
-
-
-def _blind(task: AbstractTask, train: Part, test: Part, statistics: pl.DataFrame) -> baselines.Baseline:
-    """The best constant for the training targets, through the task's own statistics."""
-    output = task.blind(train.target).expand(1, len(test.target), -1)
-    words = {"classify": "always the most frequent class", "regress": "always the mean"}
-    names = {"classify": "majority", "regress": "mean"}
-    found = task.statistics(output, test.target)
-    return baselines.measured(
-        names.get(task.name, "majority"),
-        words.get(task.name, "always the most frequent answer"),
-        found,
-        task.metrics,
-    )
 
 
 def _duplicates(ending: Ending, task: AbstractTask, statistics: pl.DataFrame) -> Mapping[str, JSON] | None:
@@ -158,7 +157,7 @@ def _facts(
         "test": len(split.test),
     }
     headline = task.metrics[0]
-    rivals = dict(zip(("blind", "linear"), opened.rivals, strict=True)) if opened else {}
+    rivals = dict(zip(("blind", "linear"), opened.rivals, strict=False)) if opened else {}
     return CardFacts(
         task=task.name,
         target=task.columns,

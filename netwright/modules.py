@@ -15,6 +15,7 @@ from netwright.base import events, files, seeds
 from netwright.base.errors import DataError
 from netwright.base.schema import JSON, Event
 from netwright.data.batches import Batch, TensorFeed
+from netwright.data.packed import Packed
 from netwright.learning import machine, planning
 from netwright.learning.loop import learn
 from netwright.learning.trainee import Settings
@@ -96,7 +97,7 @@ def fit(
     rows, select = order[held:].sort().values, order[:held].sort().values
     settings = _settings(set or {}, len(rows))
     trainee = ModuleTrainee(module, loss, x[select], y[select])
-    feed = TensorFeed(inputs={"x": x[rows]}, target=y[rows], seed=seed)
+    feed = TensorFeed(inputs={"x": Packed(x[rows])}, target=Packed(y[rows]), seed=seed)
     folder = Path(out) if out is not None else None
     if folder:
         files.make_folder(folder)

@@ -49,7 +49,7 @@ class Ending:
     asked: Request
     choices: Mapping[str, Choice]
     best: Trained
-    linear: Trained
+    linear: Trained | None
     parts: Mapping[str, Part]
     read_seconds: float
     folder: Folder
@@ -199,7 +199,7 @@ def fingerprint(prepared: Prepared) -> JSON:
     return {"columns": prepared.table.columns, "rows": prepared.table.height, "hash": str(total)}
 
 
-def seconds_to_score(linear: Trained, prepared: Prepared) -> float:
+def seconds_to_score(linear: Trained | None, prepared: Prepared) -> float:
     """A guess at the seconds that calibration, test rows and card will take."""
     rows = len(prepared.split.test) + len(prepared.split.calibrate)
     pictures = any(each.layout == "image" for each in prepared.inputs.fields())

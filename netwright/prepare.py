@@ -36,6 +36,7 @@ class Prepared:
         columns: What was decided about each column.
         findings: What was seen, in the order it was seen.
         choices: Decisions taken so far, by dotted name.
+        examples: Examples to learn from, once they are made.
         seconds: How long each stage took.
     """
 
@@ -47,6 +48,7 @@ class Prepared:
     columns: tuple[Column, ...]
     findings: tuple[Finding, ...]
     choices: Mapping[str, Choice] = field(default_factory=dict)
+    examples: int = 0
 
     @property
     def spec(self) -> InputSpec:
@@ -56,7 +58,8 @@ class Prepared:
             outputs=self.task.outputs,
             task=self.task.name,
             needs=self.task.needs,
-            examples=len(self.split.train),
+            causal=self.task.causal,
+            examples=self.examples or len(self.split.train),
         )
 
     def target(self, rows: Any) -> pl.DataFrame:
@@ -90,6 +93,7 @@ def prepare(source: Any, request: Request) -> Prepared:
         weight=request.weight,
     )
     table, wheres = _with_own_rows(table, request)
+    rule = "order" if table.shape == "corpus" else request.split
     assigned = roles.assign(table, asked)
     claim_name, why = choose_task(table.frame(assigned.targets), table, request)
     parts = split.make(
@@ -97,7 +101,7 @@ def prepare(source: Any, request: Request) -> Prepared:
         assigned,
         test=wheres["test"],
         validation=wheres["validation"],
-        rule=request.split,  # type: ignore[arg-type]
+        rule=rule,  # type: ignore[arg-type]
         seed=request.seed,
         stratify=claim_name == "classify",
     )
@@ -111,6 +115,7 @@ def prepare(source: Any, request: Request) -> Prepared:
         settings["metric"] = request.metric
     task = TASKS[claim_name].fit(table.frame(assigned.targets, parts.train), settings)
     inputs = columns.Inputs.fit(decoded, decided, parts.train)
+    task.bind(inputs)
     findings = _once(
         (
             *table.findings,
@@ -118,7 +123,7 @@ def prepare(source: Any, request: Request) -> Prepared:
             *said,
             *damaged,
             *task.findings,
-            *checks.check(table, decided, parts, claim_name),
+            *(checks.check(table, decided, parts, claim_name) if table.shape == "rows" else ()),
         )
     )
     choices = {
@@ -274,7 +279,7 @@ def _derive_kinds(
             ready.append(column)
             continue
         block = columns.cells(table, [column], parts.train)
-        derived = kind.derive(block, len(parts.train), request.minutes)
+        derived = kind.derive(block, len(parts.train), request.minutes, table.shape)
         derived = {name: choice for name, choice in derived.items() if name not in column.settings}
         values = {name: choice.value for name, choice in derived.items()}
         ready.append(replace(column, settings={**values, **column.settings}))

@@ -28,6 +28,8 @@ def override(
     choices = dict(derived)
     if older:
         for name, choice in older.choices.items():
+            if name == "kept":  # an outcome, not a setting: it is found anew
+                continue
             choices[name] = Choice(value=choice.value, why=choice.why, by=choice.by)
     for name, value in by_hand.items():
         choices[name] = Choice(value=value, why="set by hand", by="user")

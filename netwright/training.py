@@ -14,13 +14,14 @@ from netwright.base import seeds
 from netwright.base.errors import RecipeError
 from netwright.base.schema import JSON, Choice, Event, InputSpec, Plan
 from netwright.data.batches import Batch, TensorFeed
+from netwright.data.packed import Packed
 from netwright.learning import machine, planning
 from netwright.learning.checkpoint import Checkpoint, plan_from
 from netwright.learning.loop import learn
 from netwright.learning.trainee import Settings
 from netwright.networks import FAMILIES
 from netwright.networks.family import Machine
-from netwright.tasks.network import Network, build, outputs
+from netwright.tasks.network import Network, build, observed
 from netwright.tasks.settings import make
 
 if TYPE_CHECKING:
@@ -32,8 +33,8 @@ if TYPE_CHECKING:
 class Part:
     """The tensors of one part of the rows."""
 
-    inputs: Mapping[str, Tensor]
-    target: Tensor
+    inputs: Mapping[str, Packed]
+    target: Packed
 
     def inputs_on(self, device: torch.device) -> Part:
         """The same with the inputs on a device."""
@@ -61,18 +62,26 @@ class NetworkTrainee:
 
     def evaluate(self) -> Mapping[str, Any]:
         """Loss and headline on the select rows."""
-        found = self.task.watch(outputs(self.module, self.select.inputs).cpu(), self.select.target)
+        found = self._watched(self.select.inputs)
         headline = self.task.metrics[0]
         return {**found, "name": headline.name, "better": headline.better}
+
+    def _watched(self, inputs: Mapping[str, Packed]) -> dict[str, float]:
+        return self.task.watch(
+            observed(self.module, self.task, inputs, self.select.target), self.select.target.values
+        )
 
     def probe(self) -> Mapping[str, JSON]:
         """{"flip": True} if mirrored pictures lose no accuracy."""
         if not self.mirrors:
             return {}
-        turned = {k: x.flip(-1) if x.ndim == 4 else x for k, x in self.select.inputs.items()}
+        turned = {
+            key: Packed(packed.values.flip(-1)) if packed.values.ndim == 4 else packed
+            for key, packed in self.select.inputs.items()
+        }
         headline = self.task.metrics[0]
         plain = self.evaluate()["score"]
-        mirrored = self.task.watch(outputs(self.module, turned).cpu(), self.select.target)["score"]
+        mirrored = self._watched(turned)["score"]
         worse = mirrored < plain if headline.better == "higher" else mirrored > plain
         return {} if worse else {"flip": True}
 
@@ -158,17 +167,16 @@ def derive(family: str, spec: InputSpec, minutes: float, threads: int) -> dict[s
     return dict(derived)
 
 
-def part(prepared: Prepared, rows: Any) -> Part:
-    """Tensors of these rows."""
-    packed = prepared.inputs.encode(prepared.decoded, rows)
-    inputs = {key: each.values for key, each in packed.items()}
-    return Part(inputs=inputs, target=prepared.task.encode(prepared.target(rows)))
+def part(prepared: Prepared, rows: Any, *, learn: bool = False) -> Part:
+    """The examples whose outputs lie in these rows; those to learn from, or to be measured on."""
+    inputs, target = prepared.task.examples(prepared.decoded, rows, prepared.inputs, learn=learn)
+    return Part(inputs=inputs, target=target)
 
 
 def feed(prepared: Prepared, training: Part, seed: int, weight: Tensor | None = None) -> TensorFeed:
-    """The training rows as batches; pictures are augmented as their kind says."""
+    """The training rows as batches, augmented as their kinds say."""
     kinds = {kind.field().key: kind for kind in prepared.inputs.kinds}
-    augment = {key: kinds[key].augment for key in training.inputs if kinds[key].name == "image"}
+    augment = {key: kinds[key].augment for key in training.inputs if "augment" in vars(type(kinds[key]))}
     there = next(iter(training.inputs.values())).device
     return TensorFeed(
         inputs=training.inputs,
@@ -218,6 +226,13 @@ def _part_that_fits(job: Job, trainee: NetworkTrainee, batches: TensorFeed) -> i
     return machine.part_that_fits(trainee.module, bytes_an_example, job.settings.batch, memory)
 
 
+def linear(prepared: Prepared, parts: Mapping[str, Part], seed: int) -> Trained | None:
+    """The network without a hidden layer that a deeper one has to beat; None where it has no meaning."""
+    if prepared.task.needs != "pooled":
+        return None
+    return train_one(linear_job(prepared, seed), prepared, parts, lambda event: None)
+
+
 def linear_job(prepared: Prepared, seed: int) -> Job:
     """A feedforward network with no hidden layer, trained for a number of steps the data alone set."""
     spec = prepared.spec
@@ -246,6 +261,8 @@ def linear_job(prepared: Prepared, seed: int) -> Job:
 def _width(field: Any) -> int:
     if field.layout == "codes":
         return int(sum(field.sizes))
+    if field.layout in ("tokens", "frames"):
+        return 64 * (field.shape[1] if field.layout == "frames" else 1)
     size = 1
     for side in field.shape:
         size *= side

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import random
 import sys
 
 import pytest
+
+WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")
+if WORKER and hasattr(os, "sched_setaffinity"):
+    # One core a worker: two workers of two threads each on two cores wait for each other most of the time.
+    _cores = sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, {_cores[int(WORKER.removeprefix("gw")) % len(_cores)]})
 
 
 @pytest.fixture(autouse=True)

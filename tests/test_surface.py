@@ -29,6 +29,7 @@ FLAGS = {
     },
     "predict": {"--out", "--top", "--threshold", "--probabilities", "--allow-outside"},
     "evaluate": {"--json", "--allow-outside"},
+    "generate": {"--prompt", "--length", "--temperature", "--top-k", "--top-p", "--seed"},
     "show": set(),
     "check": {"--target", "--allow-outside"},
     "demo": set(),

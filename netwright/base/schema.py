@@ -9,6 +9,8 @@ from typing import Any, Literal
 Role = Literal["input", "target", "time", "group", "user", "item", "series", "weight", "split", "ignore"]
 Layout = Literal["numbers", "codes", "tokens", "image", "frames"]
 """(B, F) f32 | (B, F) i64 | (B, T) i64 | (B, C, H, W) u8 | (B, T, D) f32."""
+LENGTHS = ":length"
+"""What the key of a ragged field ends with under which its lengths, (B,) i64, stand beside it."""
 Needs = Literal["pooled", "steps", "decoder"]
 """What a task asks a family for."""
 Shape = Literal["rows", "corpus", "pairs", "series", "ratings"]
@@ -45,8 +47,9 @@ class Field:
         key: Name of the block in `Batch.inputs`.
         columns: Names of what lies along the last axis (or of the one media column).
         layout: How the tensor is laid out.
-        shape: Shape of one example: (F,) for numbers and codes, (C, H, W) for an image.
-        sizes: Codes only: number of codes of each column.
+        shape: Shape of one example: (F,) for numbers and codes, (C, H, W) for an image, (T,) for tokens and
+            (T, D) for frames, T being the longest that is taken.
+        sizes: Codes and tokens: number of codes of each column; token 0 is padding.
         center: Media only: value to subtract, one a channel, in the units of the tensor.
         scale: Media only: value to divide by, one a channel.
         edges: Numbers only: ascending bin edges of each column for piecewise-linear embedding;

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import io
+import os
 import signal
 import sys
 import threading
@@ -23,11 +24,16 @@ COMMANDS = {
     "train": "netwright.cli.train",
     "predict": "netwright.cli.predict",
     "evaluate": "netwright.cli.evaluate",
+    "generate": "netwright.cli.generate",
     "show": "netwright.cli.show",
     "check": "netwright.cli.check",
     "demo": "netwright.cli.demo",
 }
 """Name -> module with `Flags`, a frozen dataclass, and `run(flags)`. A new command is one line here."""
+
+# Threads that wait for each other by spinning lose ten times the time to one busy neighbour; sleeping costs
+# nothing measurable. It has to be said before torch is loaded.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 WINDOWS = "netwright runs on Linux and macOS; on Windows, use it inside WSL."
 

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -13,9 +14,12 @@ import torch
 from torch import Tensor
 
 from netwright.base import seeds
-from netwright.base.schema import JSON
+from netwright.base.schema import JSON, LENGTHS
+from netwright.data.packed import Packed, gather, sizes
 
 Augment = Callable[[Tensor, npt.NDArray[np.uint64], Mapping[str, JSON]], Tensor]
+WINDOW = 50
+"""Batches that are sorted by length together: long and short examples meet as seldom as they can."""
 
 
 @dataclass(frozen=True)
@@ -23,8 +27,9 @@ class Batch:
     """What one step sees.
 
     Attributes:
-        inputs: Field key -> tensor as the field's layout says.
+        inputs: Field key -> tensor as the field's layout says; KEY:length beside a ragged one.
         target: Targets as the task encodes them, or None.
+        target_lengths: (B,) steps of each target, or None where each is one.
         weight_B: Weight of each example, or None for all alike.
         example_B: Training position of each example.
     """
@@ -33,6 +38,7 @@ class Batch:
     target: Tensor | None
     weight_B: Tensor | None
     example_B: Tensor
+    target_lengths: Tensor | None = None
 
     def part(self, start: int, stop: int) -> Batch:
         """The examples from `start` to `stop`."""
@@ -41,6 +47,7 @@ class Batch:
             target=None if self.target is None else self.target[start:stop],
             weight_B=None if self.weight_B is None else self.weight_B[start:stop],
             example_B=self.example_B[start:stop],
+            target_lengths=None if self.target_lengths is None else self.target_lengths[start:stop],
         )
 
 
@@ -49,15 +56,15 @@ class TensorFeed:
     """Data that live in memory as tensors; an epoch is a list of index tensors.
 
     Attributes:
-        inputs: Field key -> (N, ...) tensor.
-        target: (N, ...) targets, or None.
+        inputs: Field key -> examples.
+        target: Their targets, or None.
         weight_N: Weight of each example, or None.
         augment: Field key -> what makes its training batches harder.
         seed: The run's seed.
     """
 
-    inputs: Mapping[str, Tensor]
-    target: Tensor | None = None
+    inputs: Mapping[str, Packed]
+    target: Packed | None = None
     weight_N: Tensor | None = None
     augment: Mapping[str, Augment] = field(default_factory=dict)
     seed: int = 0
@@ -73,25 +80,39 @@ class TensorFeed:
         return max(1, self.examples // batch)
 
     def order(self, epoch: int, batch: int) -> Sequence[Tensor]:
-        """The batches of one epoch as training positions, (B,) int64 each."""
-        shuffled = seeds.generator(self.seed, "order", epoch).permutation(self.examples)
-        kept = shuffled[: self.steps_per_epoch(batch) * batch]
+        """The batches of one epoch as training positions, (B,) int64 each; ragged ones by length."""
+        draw = seeds.generator(self.seed, "order", epoch)
+        kept = draw.permutation(self.examples)[: self.steps_per_epoch(batch) * batch]
+        if self._steps_N is not None:
+            for start in range(0, len(kept), batch * WINDOW):
+                some = kept[start : start + batch * WINDOW]
+                kept[start : start + batch * WINDOW] = some[np.argsort(self._steps_N[some], kind="stable")]
+            batches = kept.reshape(-1, batch) if len(kept) % batch == 0 else kept[None]
+            kept = batches[draw.permutation(len(batches))].reshape(-1)
         return list(torch.split(torch.from_numpy(kept), batch))
+
+    @functools.cached_property
+    def _steps_N(self) -> npt.NDArray[np.int64] | None:
+        each = {**self.inputs, **({"": self.target} if self.target else {})}
+        found = sizes(each)
+        return None if found is None else found.numpy()
 
     def take(
         self, example_B: Tensor, epoch: int | None = None, switches: Mapping[str, JSON] | None = None
     ) -> Batch:
         """Gathers the examples; with an epoch they are augmented as that epoch does."""
-        place_B = example_B.to(next(iter(self.inputs.values())).device, non_blocking=True)
-        inputs = {key: x.index_select(0, place_B) for key, x in self.inputs.items()}
+        inputs = gather(self.inputs, example_B)
         if epoch is not None and self.augment:
             draws_B = self._draws(epoch)[example_B.cpu().numpy()]
             for key, augment in self.augment.items():
                 inputs[key] = augment(inputs[key], draws_B, switches or {})
+        target = {} if self.target is None else gather({"": self.target}, example_B)
+        weight_N = self.weight_N
         return Batch(
             inputs=inputs,
-            target=None if self.target is None else self.target.index_select(0, place_B),
-            weight_B=None if self.weight_N is None else self.weight_N.index_select(0, place_B),
+            target=target.get(""),
+            target_lengths=target.get(LENGTHS),
+            weight_B=None if weight_N is None else weight_N.index_select(0, example_B.to(weight_N.device)),
             example_B=example_B,
         )
 

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, Self
 from netwright.base.errors import BundleError, DataError, RecipeError, did_you_mean
 from netwright.base.schema import JSON, Column, Field, Finding
 from netwright.data import looks
-from netwright.data.kinds import GUESSED, KINDS, MEDIA
-from netwright.data.kinds.kind import AbstractKind, Packed
+from netwright.data.kinds import ALONE, GUESSED, KINDS, MEDIA
+from netwright.data.kinds.kind import AbstractKind
+from netwright.data.packed import Packed
 from netwright.data.readers.media import resolve
 from netwright.data.roles import Roles
 from netwright.data.table import Rows, Table
@@ -238,6 +239,6 @@ def _blocks(columns: Sequence[Column]) -> tuple[tuple[Column, ...], ...]:
     found: dict[Any, list[Column]] = {}
     order = {name: place for place, name in enumerate(KINDS)}
     for column in columns:
-        key = (order[column.kind], column.name if column.kind in MEDIA else "")
+        key = (order[column.kind], column.name if column.kind in ALONE else "")
         found.setdefault(key, []).append(column)
     return tuple(tuple(found[key]) for key in sorted(found))

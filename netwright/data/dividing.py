@@ -23,10 +23,12 @@ if TYPE_CHECKING:
     from netwright.data.roles import Roles
     from netwright.data.table import Table
 
-Rule = Literal["random", "time", "group"]
+Rule = Literal["random", "time", "group", "order"]
 TEST_SHARE = 0.2
 FEWEST = 4
 """Usable rows below which nothing can be learnt and measured."""
+END_SHARE = 0.1
+"""Share of the rows at the end that is tested on where rows have an order."""
 HALF = 100
 """Rows each half of the validation rows has; with fewer, both halves are all of them."""
 NONE = np.zeros(0, dtype=np.int64)
@@ -47,7 +49,7 @@ class Divider:
         self.seed, self.stratify = seed, stratify
         self.findings: list[Finding] = []
         self.together = True
-        if rule != "random":
+        if rule in ("time", "group"):
             self._column(rule)
 
     def parts(self, test: Where, validation: Where) -> dict[str, Rows]:
@@ -81,7 +83,7 @@ class Divider:
         free = _without(pool, held)
         if len(free) < FEWEST - 1:
             raise too_few(self.table, len(free))
-        share = where.share or TEST_SHARE
+        share = where.share or (END_SHARE if self.rule == "order" else TEST_SHARE)
         count = min(max(1, round(share * len(free))), len(free) - 2)
         tested = free[self._draw(free, free, count, "test")]
         return tested, _without(pool, tested), f"{share:.3g} of the rows {self._words()} for the test"
@@ -111,8 +113,8 @@ class Divider:
             return NONE, NONE, False
         if len(held) < 2 * HALF:
             return held, held, True
-        if self.rule == "time":
-            late = parting.last_by_time(self._times(held), len(held) // 2)
+        if self.rule in ("time", "order"):
+            late = self._draw(held, held, len(held) // 2, "halves")
             first, second = ~late, late
         else:
             ranks = np.arange(len(held), dtype=np.int64)
@@ -126,7 +128,7 @@ class Divider:
 
     def seen(self, rows: Rows, others: Rows, *, named: str) -> Rows:
         """Those of the rows that also stand in the others; said, never changed."""
-        if not len(rows) or not self.roles.names("input"):
+        if not len(rows) or not self.roles.names("input") or self.rule == "order":
             return NONE
         again = rows[np.isin(self._hashes[rows], self._hashes[others])]
         if len(again):
@@ -135,6 +137,8 @@ class Divider:
 
     def _draw(self, rows: Rows, numbers: Rows, count: int, part: str) -> parting.Mask:
         """(N,) True for the rows drawn for a part."""
+        if self.rule == "order":
+            return np.arange(len(rows)) >= len(rows) - count
         if self.rule == "time":
             taken = parting.last_by_time(self._times(rows), count)
             if not taken.any():
@@ -258,6 +262,8 @@ class Divider:
         return names[0]
 
     def _words(self) -> str:
+        if self.rule == "order":
+            return "at the end"
         if self.rule == "time":
             return f"latest by '{self._column('time')}'"
         if self.rule == "group":

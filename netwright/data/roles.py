@@ -118,6 +118,8 @@ def _targets(table: Table, asked: Asked) -> tuple[list[str], str]:
         found = [name for name in table.columns if name.lower() == word and name not in asked.drop]
         if len(found) == 1:
             return found, "its name says so"
+    if table.shape != "rows":
+        return [], "there is none"
     shown = ", ".join(table.columns[:15]) + (", …" if len(table.columns) > 15 else "")
     raise DataError(
         f"{table.source} does not say which column is to be predicted; it has: {shown}.",

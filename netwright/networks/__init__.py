@@ -7,5 +7,7 @@ FAMILIES = Registry(
     {
         "feedforward": "netwright.networks.feedforward:Feedforward",
         "convolutional": "netwright.networks.convolutional:Convolutional",
+        "recurrent": "netwright.networks.recurrent:Recurrent",
+        "transformer": "netwright.networks.transformer:Transformer",
     },
 )

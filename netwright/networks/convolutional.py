@@ -1,7 +1,8 @@
-"""Convolutional networks: filters that see neighbours, from 8 x 8 pictures to photos.
+"""Convolutional networks: filters that see neighbours, from 8 x 8 pictures to photos, and along steps.
 
 A strided stem, then stages of convolution, pooling, batch norm and GELU that halve the sides and double
-the channels, then the mean and the maximum over what is left. Other columns of the row join after that.
+the channels, then the mean and the maximum over what is left. Over texts, clips and series the filters go
+along the steps. Other columns of the row join after that.
 """
 
 # K = 1, B = rows, C = channels, H, W = height, width, D = width
@@ -20,6 +21,9 @@ from netwright.base.schema import Choice, Field, InputSpec
 from netwright.networks.family import AbstractFamily, Features, Machine
 from netwright.networks.inputs import Inputs
 from netwright.networks.inputs.images import Normalise
+from netwright.networks.inputs.steps import ORDERED, mask
+from netwright.networks.parts import ranges
+from netwright.networks.parts.filters import Along
 
 LAST_SIDE = 4
 """Stages are added until the shorter side is at most this."""
@@ -53,55 +57,52 @@ class Convolutional(AbstractFamily):
             Raises:
                 RecipeError: If any is.
             """
-            limits = {
-                "width": (2, 4096), "depth": (1, 50), "stem": (1, 16), "stride": (1, 4), "dropout": (0, 0.9)
-            }  # fmt: skip
-            wrong = [
-                f"network.{name} = {getattr(self, name)}"
-                for name, (low, high) in limits.items()
-                if not low <= getattr(self, name) <= high
-            ]
+            wide = {"width": (4, 4096), "depth": (1, 50), "stem": (1, 16), "stride": (1, 4)}
+            ranges.check(self, {**wide, "dropout": (0, 0.9)})
             if self.stride > self.stem:
-                wrong.append(f"network.stride = {self.stride} over network.stem = {self.stem}")
-            if wrong:
                 raise RecipeError(
-                    f"out of range: {', '.join(wrong)}.",
-                    hint="width from 2, depth from 1, stem 1-16, stride 1-4 but not over stem, dropout 0-0.9.",
+                    f"network.stride = {self.stride} is over network.stem = {self.stem}.",
+                    hint="give a stride that is not longer than the filters.",
                 )
 
     def __init__(self, config: Config, spec: InputSpec) -> None:
         super().__init__(config, spec)
-        pictures = [field for field in spec.inputs if field.layout == "image"]
-        others = [field for field in spec.inputs if field.layout != "image"]
-        self.keys = [field.key for field in pictures]
-        self.towers = nn.ModuleList(Tower(config, field) for field in pictures)
+        seen = [field for field in spec.inputs if field.layout in ORDERED]
+        others = [field for field in spec.inputs if field.layout not in ORDERED]
+        self.keys = [field.key for field in seen]
+        self.towers = nn.ModuleList(_tower(config, field, spec) for field in seen)
         self.others = Inputs(others, "none", 1) if others else None
         self.dropout = nn.Dropout(config.dropout)
         joined = self.others.width if self.others else 0
         self.members = 1
+        self.needs = spec.needs
         self.width = sum(tower.width for tower in self.towers) + joined  # type: ignore[misc]
+        if spec.needs != "pooled":
+            self.width = self.towers[0].each  # type: ignore[assignment]
 
     @classmethod
     def refuses(cls, spec: InputSpec) -> str | None:
-        """Refuses rows without a picture."""
-        if spec.needs != "pooled":
-            return "a convolution over pictures gives one answer a row, not one a step."
-        pictures = [field for field in spec.inputs if field.layout == "image"]
-        if not pictures:
+        """Refuses rows without neighbours."""
+        seen = [field for field in spec.inputs if field.layout in ORDERED]
+        if not seen:
             return "a convolution needs neighbours, and table columns have none."
-        if any(min(field.shape[1:]) < 8 for field in pictures):
+        if spec.needs != "pooled" and (len(spec.inputs) != 1 or seen[0].layout == "image"):
+            return "an answer a step needs one text, clip or series and nothing beside it."
+        if any(field.layout == "image" and min(field.shape[1:]) < 8 for field in seen):
             return "a convolution needs pictures of 8 x 8 or more."
         return None
 
     @classmethod
     def suits(cls, spec: InputSpec) -> int:
-        """Best for pictures."""
-        return 90
+        """Best for pictures, good on clips, series and texts."""
+        return 90 if any(field.layout == "image" for field in spec.inputs) else 70
 
     @classmethod
     def derive(cls, spec: InputSpec, minutes: float, machine: Machine) -> Mapping[str, Choice]:
         """Width from the number of pictures, the stem from their size, passes from the data."""
         rows = max(1, spec.examples)
+        if not any(field.layout == "image" for field in spec.inputs):
+            return _along_steps(spec, machine)
         side = min(min(field.shape[1:]) for field in spec.inputs if field.layout == "image")
         size = f"{rows:,} training pictures"
         batch = 256 if rows >= 20_000 else 64 if rows >= 500 else max(8, min(32, rows // 8))
@@ -132,11 +133,49 @@ class Convolutional(AbstractFamily):
 
     def encode(self, inputs: Mapping[str, Tensor]) -> Features:
         """Features of a batch, (1, B, D)."""
-        parts = [tower(inputs[key]) for key, tower in zip(self.keys, self.towers, strict=True)]
+        if self.needs != "pooled":
+            x_BTD, length_B = self.towers[0](inputs)
+            return Features(steps_KBTD=self.dropout(x_BTD).unsqueeze(0), mask_BT=mask(length_B, x_BTD.shape[1]))
+        parts = [
+            tower.pooled(inputs) if isinstance(tower, Along) else tower(inputs[key])
+            for key, tower in zip(self.keys, self.towers, strict=True)
+        ]
         if self.others is not None:
             parts.append(self.others(inputs))
         pooled_BD = self.dropout(parts[0] if len(parts) == 1 else torch.cat(parts, dim=1))
         return Features(pooled_KBD=pooled_BD.unsqueeze(0))
+
+
+def _tower(config: Convolutional.Config, field: Field, spec: InputSpec) -> nn.Module:
+    if field.layout == "image":
+        return Tower(config, field)
+    width = 4 * (config.width // 4)
+    pools = spec.needs == "pooled" and field.layout == "frames"
+    return Along(field, width, config.depth - 1, config.dropout, causal=spec.causal, shrink=pools)
+
+
+def _along_steps(spec: InputSpec, machine: Machine) -> dict[str, Choice]:
+    rows = max(1, spec.examples)
+    size = f"{rows:,} training examples"
+    frames = any(field.layout == "frames" for field in spec.inputs)
+    return {
+        "network.width": Choice(value=128 if rows < 50_000 else 256, why=size),
+        "network.depth": Choice(
+            value=4 if frames or spec.needs != "pooled" else 1,
+            why="blocks that see farther and farther"
+            if frames
+            else "one layer sees words and their neighbours",
+        ),
+        "network.dropout": Choice(value=0.3, why="few examples are soon learned by heart"),
+        "learning.optimizer": Choice(value="adamw", why="steady at this size"),
+        "learning.lr": Choice(value=0.002, why="for filters of this width"),
+        "learning.weight_decay": Choice(value=0.02, why="a little against overfitting"),
+        "learning.batch": Choice(value=max(8, min(64, rows // 16)), why=size),
+        "learning.epochs": Choice(value=float(max(12, min(80, 2e5 / rows))), why=f"enough for {size}"),
+        "learning.decay": Choice(value=0.9, why="a long fall to zero"),
+        "learning.ema": Choice(value=0.99, why="the mean of the last weights is steadier"),
+        "learning.threads": Choice(value=machine.threads, why="all cores"),
+    }
 
 
 class Tower(nn.Module):

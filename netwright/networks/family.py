@@ -9,9 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import torch
 from torch import Tensor, nn
 
-from netwright.base.schema import Choice, InputSpec
+from netwright.base.schema import LENGTHS, Choice, InputSpec
 
 
 @dataclass(frozen=True)
@@ -46,16 +47,19 @@ class AbstractFamily(nn.Module, ABC):
         Config: Frozen keyword-only dataclass of its settings; the field docstrings are the help texts.
         width: D of the features it gives.
         members: K of the features it gives.
+        reach: Steps back that matter to a causal step.
     """
 
     name: ClassVar[str]
     Config: ClassVar[type[Any]]
     width: int
     members: int
+    reach: int
 
     def __init__(self, config: Any, spec: InputSpec) -> None:
         """Builds the network for these fields. Every weight is drawn from the global generator of torch."""
         super().__init__()
+        self.reach = spec.inputs[0].shape[0]
 
     @classmethod
     @abstractmethod
@@ -71,6 +75,25 @@ class AbstractFamily(nn.Module, ABC):
     @abstractmethod
     def derive(cls, spec: InputSpec, minutes: float, machine: Machine) -> Mapping[str, Choice]:
         """Its settings and how it wants to be trained: keys "network.NAME" and "learning.NAME"."""
+
+    def extend(self, inputs: Mapping[str, Tensor], state: Any) -> tuple[Tensor, Any]:
+        """Features (K, B, T, D) of new steps of one causal field, after those that the state stands for.
+
+        Args:
+            inputs: The new steps, as for `encode`; of one length in all examples.
+            state: What the last call gave, or None at the beginning.
+
+        Returns:
+            The features, and the state after them. A family without a state of its own reads the last steps
+            again.
+        """
+        key = next(key for key in inputs if not key.endswith(LENGTHS))
+        whole = inputs[key] if state is None else torch.cat([state, inputs[key]], dim=1)
+        whole = whole[:, -self.reach :]
+        lengths = torch.full((len(whole),), whole.shape[1])
+        found = self.encode({key: whole, key + LENGTHS: lengths}).steps_KBTD
+        assert found is not None
+        return found[:, :, -inputs[key].shape[1] :], whole
 
     @abstractmethod
     def encode(self, inputs: Mapping[str, Tensor]) -> Features:

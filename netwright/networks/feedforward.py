@@ -108,14 +108,17 @@ class Feedforward(AbstractFamily):
 
     @classmethod
     def suits(cls, spec: InputSpec) -> int:
-        """Best for tables; for pictures only where nothing else is."""
-        return 20 if any(field.layout == "image" for field in spec.inputs) else 90
+        """Best for tables; good for bags of words; for pictures only where nothing else is."""
+        layouts = {field.layout for field in spec.inputs}
+        return 20 if "image" in layouts else 40 if "frames" in layouts else 80 if "tokens" in layouts else 90
 
     @classmethod
     def derive(cls, spec: InputSpec, minutes: float, machine: Machine) -> Mapping[str, Choice]:
         """A batched ensemble for tables, residual blocks for pictures; size and passes from the data."""
         if any(field.layout == "image" for field in spec.inputs):
             return _for_pictures(spec, machine)
+        if any(field.layout == "tokens" for field in spec.inputs):
+            return _for_texts(spec, machine)
         return _for_tables(spec, minutes, machine)
 
     def encode(self, inputs: Mapping[str, Tensor]) -> Features:
@@ -139,7 +142,7 @@ def _for_tables(spec: InputSpec, minutes: float, machine: Machine) -> dict[str, 
         passes = 20.0
     else:
         passes = float(max(16 if spec.task == "classify" else 40, min(60, round(1_200 * batch / rows))))
-    wide = sum(field.shape[0] for field in spec.inputs) > 300
+    wide = sum(field.shape[0] for field in spec.inputs if field.layout == "numbers") > 300
     return {
         "network.depth": Choice(value=2, why="a third layer costs more than it gains on tables"),
         "network.width": Choice(value=width, why=size),
@@ -163,6 +166,28 @@ def _for_tables(spec: InputSpec, minutes: float, machine: Machine) -> dict[str, 
             value=1 if small else machine.threads,
             why="small sums gain nothing from more threads" if small else "all cores",
         ),
+    }
+
+
+def _for_texts(spec: InputSpec, machine: Machine) -> dict[str, Choice]:
+    rows = max(1, spec.examples)
+    size = f"{rows:,} training texts"
+    batch = max(8, min(64, rows // 32))
+    return {
+        "network.depth": Choice(value=1, why="a bag of words is nearly all that few texts can teach"),
+        "network.width": Choice(value=256, why=size),
+        "network.members": Choice(value=8, why="an ensemble that shares its weights beats one network"),
+        "network.dropout": Choice(value=0.2, why="few texts are soon learned by heart"),
+        "network.embedding": Choice(value="piecewise", why="numbers enter through their bins"),
+        "network.embedding_width": Choice(value=12, why="published for this ensemble"),
+        "learning.optimizer": Choice(value="adamw", why="Muon costs more than the layers themselves here"),
+        "learning.lr": Choice(value=0.003, why="for bags of words"),
+        "learning.weight_decay": Choice(value=0.02, why="a little against overfitting"),
+        "learning.batch": Choice(value=batch, why=size),
+        "learning.epochs": Choice(value=float(max(8, min(40, 3e5 / rows))), why=f"enough for {size}"),
+        "learning.decay": Choice(value=0.9, why="a long fall to zero"),
+        "learning.ema": Choice(value=0.98, why="the mean of the last weights is better than the last"),
+        "learning.threads": Choice(value=machine.threads, why="all cores"),
     }
 
 

@@ -14,12 +14,10 @@ from torch import Tensor
 
 from netwright.base.errors import DataError, did_you_mean
 from netwright.base.schema import JSON
+from netwright.data.packed import Packed
 from netwright.data.table import Rows, Table
 from netwright.objectives.intervals import interval
 from netwright.tasks.task import AbstractTask
-
-BLIND = {"classify": "majority", "regress": "mean", "tag": "majority"}
-"""What the best constant answer is called, by task."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,13 +78,13 @@ def measure(task: AbstractTask, output_KBO: Tensor, target: Tensor, seed: int) -
     headline = task.metrics[0]
     low, high = interval(statistics, headline, seed=seed)
     values = {each.name: float(each.reduce(statistics)) for each in task.metrics}
-    blind_KBO = task.blind(target).expand(1, len(target), -1)
-    blind = float(headline.reduce(task.statistics(blind_KBO, target)))
+    rival = task.blind(Packed(target), Packed(target))
+    blind = float(headline.reduce(rival.statistics))
     value = values[headline.name]
     return {
         "metric": {"name": headline.name, "value": value, "low": float(low), "high": float(high)},
         "metrics": values,
-        "baseline": {"name": BLIND.get(task.name, "blind"), "value": blind},
+        "baseline": {"name": rival.name, "value": blind},
     }
 
 

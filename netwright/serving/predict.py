@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,8 @@ from netwright.base.errors import RecipeError
 from netwright.base.schema import JSON, Recipe
 from netwright.data.columns import cells, decode
 from netwright.data.kinds import MEDIA
+from netwright.data.kinds.text import Text
+from netwright.data.packed import gather
 from netwright.data.table import ReadOptions, Rows, Table
 from netwright.serving import bundle as bundles
 from netwright.serving.bundle import Bundle
@@ -25,6 +27,7 @@ from netwright.serving.measure import answered, measure
 from netwright.serving.plain import from_plain
 from netwright.serving.restore import blank, restore
 from netwright.serving.rows import as_table
+from netwright.serving.writing import Sampling, write
 from netwright.tasks.network import AT_ONCE
 
 if TYPE_CHECKING:
@@ -121,6 +124,37 @@ class Model:
             "findings": list(chosen.findings),
         }
 
+    def generate(
+        self,
+        prompt: str = "",
+        *,
+        length: int = 500,
+        temperature: float = 0.8,
+        top_k: int = 0,
+        top_p: float = 1.0,
+        seed: int = 0,
+    ) -> Iterator[str]:
+        """Gives pieces of text as they are written; the prompt is not repeated.
+
+        Args:
+            prompt: What the text goes on from.
+            length: Tokens to write, >= 1.
+            temperature: Below 1 the likely becomes likelier, >= 0; 0 takes the likeliest always.
+            top_k: Only so many of the likeliest tokens are drawn from; 0: all.
+            top_p: Only the likeliest tokens that together have this probability are drawn from, (0, 1].
+            seed: Of the draws: the same seed, the same text.
+
+        Raises:
+            RecipeError: If the model does not write text, or a setting is out of range.
+        """
+        kind = self.inputs.kinds[0]
+        if self.task.name != "generate" or not isinstance(kind, Text):
+            raise RecipeError(f"the model's task is {self.task.name}: it writes no text.", hint="use predict.")
+        if length < 1:
+            raise RecipeError(f"the length is {length}.", hint="give 1 or more tokens.")
+        how = Sampling(temperature=temperature, top_k=top_k, top_p=top_p, seed=seed)
+        return write(self.network, kind, prompt, length, how)
+
     def outputs(self, table: Table, rows: Rows | None = None) -> Tensor:
         """(K, B, O) outputs for rows of a table (all: None), a batch at a time.
 
@@ -149,7 +183,7 @@ class Model:
     def _batch(self, table: Table, rows: Rows | None) -> Tensor:
         packed = self.inputs.encode(table, rows)
         with torch.inference_mode():
-            output_KBO: Tensor = self.network({key: each.values for key, each in packed.items()})
+            output_KBO: Tensor = self.network(gather(packed))
         return output_KBO
 
     def _table(self, rows: Any) -> Table:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn.modules import module as hooks
 
 from netwright.base.errors import BundleError
-from netwright.base.schema import Column, InputSpec
+from netwright.base.schema import LENGTHS, Column, InputSpec
 from netwright.data.columns import Inputs
 from netwright.learning.machine import free_memory
 from netwright.serving.bundle import Bundle, checked_name
@@ -27,10 +27,16 @@ from netwright.tasks.task import AbstractTask
 
 MODULES_A_TENSOR = 8
 """Modules that a network may have for each tensor of the file: a stranger's depth cannot run away."""
-LARGEST = {"numbers": 100_000, "codes": 100_000, "image": 50_000_000, "tokens": 1_000_000}
+LARGEST = {"numbers": 100_000, "codes": 100_000, "image": 50_000_000, "tokens": 1_000_000, "frames": 50_000_000}
 """Numbers one example may have, by layout."""
 
-DTYPES = {"numbers": torch.float32, "codes": torch.int64, "tokens": torch.int64, "image": torch.uint8}
+DTYPES = {
+    "numbers": torch.float32,
+    "codes": torch.int64,
+    "tokens": torch.int64,
+    "image": torch.uint8,
+    "frames": torch.float32,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +94,14 @@ def _short(error: BaseException) -> str:
 
 def blank(spec: InputSpec) -> dict[str, Tensor]:
     """One example of zeros, by field key."""
-    return {each.key: torch.zeros((1, *each.shape), dtype=DTYPES[each.layout]) for each in spec.inputs}
+    made = {}
+    for each in spec.inputs:
+        ragged = each.layout in ("tokens", "frames")
+        shape = (min(8, each.shape[0]), *each.shape[1:]) if ragged else each.shape
+        made[each.key] = torch.zeros((1, *shape), dtype=DTYPES[each.layout])
+        if ragged:
+            made[each.key + LENGTHS] = torch.tensor([shape[0]])
+    return made
 
 
 def _check_agreement(
@@ -166,9 +179,10 @@ def _try_once(network: Network, task: AbstractTask, spec: InputSpec, name: str) 
     """One example of zeros through network and task: what fails on it would fail on every row."""
     with _plainly(name, "its network does not work"), torch.inference_mode():
         output = network(blank(spec))
-        if output.dim() != 3 or tuple(output.shape[1:]) != (1, task.outputs):
+        steps = spec.needs != "pooled"
+        if output.dim() != 3 + steps or (output.shape[1], output.shape[-1]) != (1, task.outputs):
             raise Unfit(f"its network gives {list(output.shape)}")
-        task.answer(output)
+        task.answer(task.condense(output, torch.zeros(output.shape[1:-1], dtype=torch.int64)))
 
 
 @contextlib.contextmanager

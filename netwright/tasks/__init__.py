@@ -8,7 +8,8 @@ TASKS = Registry(
         "classify": "netwright.tasks.classify:Classify",
         "regress": "netwright.tasks.regress:Regress",
         "tag": "netwright.tasks.tag:Tag",
+        "generate": "netwright.tasks.generate:Generate",
     },
 )
-COMING = ("forecast", "generate", "translate", "transcribe", "recommend")
+COMING = ("forecast", "translate", "transcribe", "recommend")
 """Tasks that are known by name and arrive in a later version."""

@@ -34,6 +34,7 @@ class Classify(AbstractTask):
     """
 
     name = "classify"
+    blind_words = ("majority", "always the most frequent class")
 
     @dataclass(frozen=True, kw_only=True)
     class Settings:
@@ -170,7 +171,7 @@ class Classify(AbstractTask):
         """Columns `truth` and `prediction` (codes, truth -1 if unseen), `log_loss`, `p_positive`."""
         return self._statistics(self._log_probabilities(output_KBO, self.temperature), target)
 
-    def blind(self, target: Tensor) -> Tensor:
+    def constant(self, target: Tensor) -> Tensor:
         """Log of the class frequencies."""
         counts_C = torch.bincount(target[target >= 0], minlength=self.outputs).float()
         return (counts_C.clamp(min=0.5) / counts_C.sum().clamp(min=1)).log().view(1, 1, -1)

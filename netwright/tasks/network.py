@@ -4,13 +4,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
-from netwright.base.schema import InputSpec
+from netwright.base.schema import InputSpec, Needs
+from netwright.data.packed import Packed, gather, sizes
 from netwright.networks import FAMILIES
 from netwright.networks.family import AbstractFamily
 from netwright.tasks.settings import make
@@ -20,19 +21,23 @@ if TYPE_CHECKING:
 
 AT_ONCE = 1024
 """Examples that go through a network at once when nothing is learned."""
+STEPS_AT_ONCE = 64_000
+"""Steps of ragged examples, padding included, that go through a network at once."""
 
 
 class Network(nn.Module):
     """Features of the family, outputs of the task's head."""
 
-    def __init__(self, family: AbstractFamily, head: nn.Module) -> None:
+    def __init__(self, family: AbstractFamily, head: nn.Module, needs: Needs = "pooled") -> None:
         super().__init__()
+        self.needs = needs
         self.family = family
         self.head = head
 
     def forward(self, inputs: Mapping[str, Tensor]) -> Tensor:
-        """(K, B, O) outputs of a batch."""
-        out: Tensor = self.head(self.family.encode(inputs).pooled_KBD)
+        """(K, B, O) outputs of a batch, or (K, B, T, O) where each step is answered."""
+        found = self.family.encode(inputs)
+        out: Tensor = self.head(found.pooled_KBD if self.needs == "pooled" else found.steps_KBTD)
         return out
 
 
@@ -45,17 +50,48 @@ def build(name: str, config: Mapping[str, Any], spec: InputSpec, task: AbstractT
     """
     kind = FAMILIES[name]
     family = kind(make(kind.Config, config, "network"), spec)
-    return Network(family, task.head(family.width, family.members))
+    return Network(family, task.head(family.width, family.members), spec.needs)
 
 
-def outputs(network: nn.Module, inputs: Mapping[str, Tensor]) -> Tensor:
+def outputs(network: nn.Module, inputs: Mapping[str, Packed]) -> Tensor:
     """(K, N, O) outputs of all examples, a batch at a time, with nothing left out at random."""
+    return _all(network, inputs, lambda output, rows_B: output)
+
+
+def observed(network: nn.Module, task: AbstractTask, inputs: Mapping[str, Packed], target: Packed) -> Tensor:
+    """(K, N, ...) what the task keeps of the outputs of all examples to measure them."""
+
+    def condensed(output: Tensor, rows_B: Tensor) -> Tensor:
+        return task.condense(output, target.take(rows_B.to(target.device)).to(output.device))
+
+    return _all(network, inputs, condensed).cpu()
+
+
+def _all(network: nn.Module, inputs: Mapping[str, Packed], keep: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+    """Ragged examples go through in order of their lengths, so that little is padded."""
     was_training = network.training
     network.eval()
+    batches, back = _batches(inputs)
     with torch.inference_mode():
-        parts = [
-            network({key: x[start : start + AT_ONCE] for key, x in inputs.items()})
-            for start in range(0, max(1, len(next(iter(inputs.values())))), AT_ONCE)
-        ]
+        parts = [keep(network(gather(inputs, rows_B)), rows_B) for rows_B in batches]
     network.train(was_training)
-    return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
+    whole: Tensor = parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
+    return whole if back is None else whole.index_select(1, back.to(whole.device))
+
+
+def _batches(inputs: Mapping[str, Packed]) -> tuple[Sequence[Tensor], Tensor | None]:
+    """Rows of each batch, and where each example's output then stands, or None: where it is."""
+    examples = len(next(iter(inputs.values())))
+    steps_N = sizes(inputs)
+    if steps_N is None:
+        each = max((int(packed.lengths()[0]) for packed in inputs.values() if len(packed)), default=1)
+        return torch.split(torch.arange(examples), max(1, min(AT_ONCE, STEPS_AT_ONCE // max(1, each)))), None
+    order_N = torch.argsort(steps_N, stable=True)
+    batches, start = [], 0
+    while start < examples:
+        size = AT_ONCE
+        while size > 1 and size * int(steps_N[order_N[min(start + size, examples) - 1]]) > STEPS_AT_ONCE:
+            size //= 2
+        batches.append(order_N[start : start + size])
+        start += size
+    return batches, torch.argsort(order_N)

@@ -35,6 +35,7 @@ class Regress(AbstractTask):
     """
 
     name = "regress"
+    blind_words = ("mean", "always the mean")
 
     @dataclass(frozen=True, kw_only=True)
     class Settings:
@@ -154,7 +155,7 @@ class Regress(AbstractTask):
         columns = {"truth": truth, "prediction": prediction, "low": low, "high": high}
         return pl.DataFrame(columns)
 
-    def blind(self, target: Tensor) -> Tensor:
+    def constant(self, target: Tensor) -> Tensor:
         """The training mean, on the learned scale."""
         mean = np.array([self.scale["mean"]])
         return torch.from_numpy(self._learned(mean).astype(np.float32)).view(1, 1, 1)

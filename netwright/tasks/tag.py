@@ -31,6 +31,7 @@ class Tag(AbstractTask):
     """Labels from several 0/1 columns, from one column of lists, or from one split at `;` or `|`."""
 
     name = "tag"
+    blind_words = ("majority", "always the more frequent answer for each label")
 
     @dataclass(frozen=True, kw_only=True)
     class Settings:
@@ -177,7 +178,7 @@ class Tag(AbstractTask):
             columns[f"prediction:{label}"] = (p_BL[:, index] >= self.settings.threshold).astype(np.int64)
         return pl.DataFrame(columns)
 
-    def blind(self, target: Tensor) -> Tensor:
+    def constant(self, target: Tensor) -> Tensor:
         """Log odds of each label's frequency."""
         known = ~torch.isnan(target).any(1)
         rate_L = target[known].mean(0).clamp(1e-4, 1 - 1e-4)

@@ -13,10 +13,13 @@ import torch
 from torch import Tensor, nn
 
 from netwright.base.schema import JSON, Finding, Needs, Shape
+from netwright.data.packed import Packed
 
 if TYPE_CHECKING:
     import polars as pl
 
+    from netwright.data.columns import Inputs
+    from netwright.data.table import Rows, Table
     from netwright.objectives.metrics import Metric
 
 
@@ -33,12 +36,29 @@ class Claim:
     why: str
 
 
+@dataclass(frozen=True)
+class Rival:
+    """What simpler means make of the same examples.
+
+    Attributes:
+        name: The word for it in JSON.
+        words: What it does, for a sentence.
+        statistics: Its statistics.
+    """
+
+    name: str
+    words: str
+    statistics: pl.DataFrame
+
+
 class AbstractTask(ABC):
     """One task, fitted to the target of one table.
 
     Attributes:
         name: The word for it in `--task`.
         needs: What it asks a family for.
+        causal: Whether a step may see only itself and earlier ones.
+        blind_words: Name of the best answer without any input, and what it does.
         Settings: Frozen keyword-only dataclass of what `--set task.NAME=VALUE` may change.
         outputs: Numbers the head gives for one example.
         columns: Names of the target columns.
@@ -47,6 +67,8 @@ class AbstractTask(ABC):
 
     name: ClassVar[str]
     needs: ClassVar[Needs] = "pooled"
+    causal: ClassVar[bool] = False
+    blind_words: ClassVar[tuple[str, str]]
     Settings: ClassVar[type[Any]]
     outputs: int
     columns: tuple[str, ...]
@@ -67,6 +89,26 @@ class AbstractTask(ABC):
             RecipeError: If a setting is unknown or out of range.
         """
 
+    def bind(self, inputs: Inputs) -> None:  # noqa: B027  (most tasks need nothing)
+        """Takes over what the task needs from the fitted inputs.
+
+        Raises:
+            RecipeError: If they are not what the task works on.
+        """
+
+    def examples(
+        self, table: Table, rows: Rows, inputs: Inputs, *, learn: bool
+    ) -> tuple[Mapping[str, Packed], Packed]:
+        """Inputs and targets of the examples whose output lies in these rows; a row is one, or a task differs.
+
+        Args:
+            table: All rows, media decoded.
+            rows: Those of one part.
+            inputs: The fitted kinds.
+            learn: Whether they are learned from; if not, everything in the part counts exactly once.
+        """
+        return inputs.encode(table, rows), Packed(self.encode(table.frame(list(self.columns), rows)))
+
     @property
     @abstractmethod
     def metrics(self) -> Sequence[Metric]:
@@ -79,6 +121,10 @@ class AbstractTask(ABC):
     @abstractmethod
     def loss(self, output_KBO: Tensor, target: Tensor) -> Tensor:
         """One loss an example, (B,): the mean of the members' own losses, never that of their mean."""
+
+    def condense(self, output: Tensor, target: Tensor) -> Tensor:
+        """What is kept of a batch's output to measure it: (K, B, ...); all, unless a task needs less."""
+        return output
 
     @abstractmethod
     def watch(self, output_KBO: Tensor, target: Tensor) -> dict[str, float]:
@@ -103,9 +149,18 @@ class AbstractTask(ABC):
     def statistics(self, output_KBO: Tensor, target: Tensor) -> pl.DataFrame:
         """A row an example: what a metric reduces and the bootstrap redraws."""
 
-    @abstractmethod
-    def blind(self, target: Tensor) -> Tensor:
+    def constant(self, target: Tensor) -> Tensor:
         """The output (1, 1, O) of a network that sees no input: the best constant for these targets."""
+        raise NotImplementedError
+
+    def blind(self, train: Packed, target: Packed) -> Rival:
+        """What the best answer without any input, fitted on training targets, makes of these targets."""
+        output = self.constant(train.values).expand(1, len(target), -1)
+        return Rival(*self.blind_words, self.statistics(output, target.values))
+
+    def rivals(self, train: Packed, target: Packed) -> list[Rival] | None:
+        """What simpler means make of these targets; None: a linear network is to be trained for it."""
+        return None
 
     @abstractmethod
     def state(self) -> tuple[JSON, Mapping[str, Tensor]]:
@@ -126,7 +181,7 @@ class AbstractTask(ABC):
 
 
 class Head(nn.Module):
-    """A linear map of its own for each member: (K, B, D) -> (K, B, O)."""
+    """A linear map of its own for each member: (K, B, D) -> (K, B, O), or (K, B, T, D) -> (K, B, T, O)."""
 
     def __init__(self, members: int, width: int, outputs: int) -> None:
         super().__init__()
@@ -136,4 +191,6 @@ class Head(nn.Module):
 
     def forward(self, features_KBD: Tensor) -> Tensor:
         """Outputs of every member."""
-        return torch.baddbmm(self.bias_KO.unsqueeze(1), features_KBD, self.weight_KDO)
+        flat = features_KBD.flatten(1, -2)
+        out: Tensor = torch.baddbmm(self.bias_KO.unsqueeze(1), flat, self.weight_KDO)
+        return out.view(*features_KBD.shape[:-1], -1)

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from netwright.base.schema import Field, InputSpec
+from netwright.base.schema import LENGTHS, Field, InputSpec
 from netwright.learning.trainee import Settings
 from netwright.networks import FAMILIES
 from netwright.networks.family import AbstractFamily, Machine
@@ -19,6 +19,8 @@ EDGES = tuple(float(edge) for edge in range(-3, 4))
 NUMBERS = Field(key="number", columns=("a", "b"), layout="numbers", shape=(2,), edges=(EDGES, ()))
 CODES = Field(key="category", columns=("c", "d"), layout="codes", shape=(2,), sizes=(4, 90))
 PICTURE = Field(key="image", columns=("i",), layout="image", shape=(1, 8, 8), center=(128.0,), scale=(64.0,))
+TEXT = Field(key="text:t", columns=("t",), layout="tokens", shape=(24,), sizes=(50,))
+CLIP = Field(key="audio:s", columns=("s",), layout="frames", shape=(24, 5), center=(0.5,) * 5, scale=(2.0,) * 5)
 SPECS = {
     "numbers": (NUMBERS,),
     "one column": (Field(key="number", columns=("a",), layout="numbers", shape=(1,), edges=((),)),),
@@ -26,6 +28,10 @@ SPECS = {
     "table": (NUMBERS, CODES),
     "picture": (PICTURE,),
     "picture and table": (PICTURE, NUMBERS),
+    "text": (TEXT,),
+    "clip": (CLIP,),
+    "text and table": (NUMBERS, CODES, TEXT),
+    "all": (NUMBERS, CODES, TEXT, PICTURE, CLIP),
 }
 
 
@@ -41,6 +47,15 @@ def inputs_of(spec: InputSpec, rows: int) -> dict[str, Tensor]:
             made[field.key] = torch.randn(rows, *field.shape)
         elif field.layout == "codes":
             made[field.key] = torch.stack([torch.randint(0, n, (rows,)) for n in field.sizes], 1)
+        elif field.layout in ("tokens", "frames"):
+            steps = field.shape[0]
+            length = torch.randint(1, steps + 1, (rows,))
+            past = torch.arange(steps) >= length.unsqueeze(1)
+            if field.layout == "tokens":
+                made[field.key] = torch.randint(1, field.sizes[0], (rows, steps)).masked_fill(past, 0)
+            else:
+                made[field.key] = torch.randn(rows, *field.shape).masked_fill(past.unsqueeze(2), 0.0)
+            made[field.key + LENGTHS] = length
         else:
             made[field.key] = torch.randint(0, 256, (rows, *field.shape), dtype=torch.uint8)
     return made
@@ -119,6 +134,69 @@ def test_settings_survive_json_and_meta_has_the_same_shapes(family: str, name: s
     assert {k: v.shape for k, v in real.items()} == {k: v.shape for k, v in planned.items()}
 
 
+@pytest.mark.parametrize(("family", "name"), [cell for cell in CELLS if cell[1] in ("text", "clip", "all")])
+def test_padding_changes_nothing(family: str, name: str) -> None:
+    network, inputs = built(family, name).eval(), inputs_of(spec_of(name), 6)
+    ragged = [key.removesuffix(LENGTHS) for key in inputs if key.endswith(LENGTHS)]
+    longer = {
+        key: torch.cat([x, torch.zeros_like(x[:, :8])], dim=1) if key in ragged else x
+        for key, x in inputs.items()
+    }
+    for key in ragged:  # what stands after an end must not matter either
+        past = torch.arange(longer[key].shape[1]) >= inputs[key + LENGTHS].unsqueeze(1)
+        if key.startswith("audio"):
+            longer[key] = longer[key].masked_fill(past.unsqueeze(2), 7.0)
+    a, b = network.encode(inputs).pooled_KBD, network.encode(longer).pooled_KBD
+    assert a is not None and b is not None
+    torch.testing.assert_close(a, b, atol=1e-5, rtol=1e-4)
+
+
+def writer(family: str) -> AbstractFamily:
+    spec = InputSpec(inputs=(TEXT,), outputs=50, task="generate", needs="steps", causal=True, examples=500)
+    torch.manual_seed(0)
+    made: AbstractFamily = FAMILIES[family](FAMILIES[family].Config(dropout=0.0), spec).eval()
+    for weight in made.parameters():  # blocks that begin as the identity would hide a leak
+        torch.nn.init.normal_(weight, std=0.2)
+    return made
+
+
+WRITERS = ("convolutional", "recurrent", "transformer")
+
+
+def steps_of(network: AbstractFamily, code_BT: Tensor) -> Tensor:
+    length_B = torch.full((len(code_BT),), code_BT.shape[1])
+    found = network.encode({TEXT.key: code_BT, TEXT.key + LENGTHS: length_B}).steps_KBTD
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize("family", WRITERS)
+def test_the_future_changes_nothing(family: str) -> None:
+    network, code_BT = writer(family), torch.randint(1, 50, (3, 20))
+    other_BT = code_BT.clone()
+    other_BT[:, 12:] = torch.randint(1, 50, (3, 8))
+    before, after = steps_of(network, code_BT), steps_of(network, other_BT)
+    torch.testing.assert_close(before[:, :, :12], after[:, :, :12], atol=1e-5, rtol=1e-4)
+    assert not torch.allclose(before[:, :, 12:], after[:, :, 12:], atol=1e-3)
+
+
+@pytest.mark.parametrize("family", WRITERS)
+def test_step_by_step_is_all_at_once(family: str) -> None:
+    network, code_BT = writer(family), torch.randint(1, 50, (3, 20))
+    whole, state, parts = steps_of(network, code_BT), None, []
+    for some in torch.split(code_BT, [5, *[1] * 15], dim=1):
+        length_B = torch.full((3,), some.shape[1])
+        found, state = network.extend({TEXT.key: some, TEXT.key + LENGTHS: length_B}, state)
+        parts.append(found)
+    torch.testing.assert_close(torch.cat(parts, dim=2), whole, atol=1e-4, rtol=1e-3)
+
+
+def test_a_network_without_steps_says_why_not() -> None:
+    spec = InputSpec(inputs=(TEXT,), outputs=50, task="generate", needs="steps", causal=True)
+    assert "one a step" in str(FAMILIES["feedforward"].refuses(spec))
+    assert "order" in str(FAMILIES["recurrent"].refuses(spec_of("table")))
+
+
 def test_a_convolution_over_table_columns_says_why_not() -> None:
     refusal = FAMILIES["convolutional"].refuses(spec_of("table"))
     assert refusal is not None and "neighbours" in refusal
@@ -147,8 +225,11 @@ def test_everything_derived_is_a_known_setting_with_a_reason(family: str, name: 
     assert settings.lr > 0 and settings.epochs > 0 and 1 <= settings.batch <= 500
 
 
-# one smooth column cannot tell neighbours with other labels apart
-@pytest.mark.parametrize(("family", "name"), [cell for cell in CELLS if cell[1] != "one column"])
+# one smooth column cannot tell neighbours with other labels apart, nor can two steps of attention
+SMOOTH = [(family, "one column") for family in FAMILIES] + [("transformer", "numbers")]
+
+
+@pytest.mark.parametrize(("family", "name"), [cell for cell in CELLS if cell not in SMOOTH])
 def test_thirty_two_rows_are_learned_by_heart(family: str, name: str) -> None:
     network, inputs = built(family, name).train(), inputs_of(spec_of(name), 32)
     head_KDC = torch.nn.Parameter(torch.randn(network.members, network.width, 2) * network.width**-0.5)

@@ -12,42 +12,69 @@ import torch
 
 from netwright.base.schema import Column
 from netwright.data.kinds import KINDS
+from netwright.data.packed import Packed
 
 BUILT = [name for name in KINDS if not KINDS[name].coming]
 TRAIN: dict[str, Any] = {
     "number": ["1", "2.5", None, "4", "1e3", "-7"] * 5,
     "category": ["red", "blue", None, "red", "red", "blue"] * 5,
     "date": ["2024-01-31", "2024-02-01", None, "2023-12-31", "2022-06-15", "2024-03-01"] * 5,
+    "text": ["a red fox", "the blue sea and the red sun", None, "Straße 東京 🦊", "fox sea sun", ""] * 5,
+    "series": ["1 2 3 4 5 6 7 8", "2;4;6;8;10;12;14;16;18", None, "0,0,0,0,0,0,0,1", "9 8 7 6 5 4 3 2", "1 1 1"]
+    * 5,
+    "audio": pl.Series(
+        [np.random.default_rng(row).normal(size=40 * (3 + row % 4)).tolist() for row in range(30)]
+    ),
     "image": pl.Series(np.random.default_rng(0).integers(0, 255, (30, 8, 8)).astype(np.uint8)),
 }
 NEW: dict[str, Any] = {
     "number": ["3", None, "nonsense", "1e300"],
     "category": ["green", None, "red", ""],
     "date": ["2030-01-01", None, "nonsense", "2024-02-29"],
+    "text": ["an unseen word \x00 <pad>", None, "fox " * 400, ""],
+    "series": ["1 2 3", None, "nonsense", "1e300 2 3 4 5 6 7 8"],
+    "audio": pl.Series([[0.5] * 40, [1.0] * 80, [0.0] * 4000, [2.0] * 40]),
     "image": pl.Series(np.zeros((4, 8, 8), dtype=np.uint8)),
 }
 
 
+SETTINGS: dict[str, Any] = {"audio": {"rate": 8_000, "mels": 40, "longest": 50, "gain": 1.0}}
+
+
 def fitted(name: str) -> Any:
     block = pl.DataFrame({"x": TRAIN[name]})
-    return KINDS[name].fit(block, [Column(name="x", kind=name, role="input", why="")])
+    column = Column(name="x", kind=name, role="input", why="", settings=SETTINGS.get(name, {}))
+    return KINDS[name].fit(block, [column])
+
+
+def steps(packed: Packed, row: int) -> torch.Tensor:
+    """One example without its padding."""
+    return (
+        packed.take(torch.tensor([row]))[0][: int(packed.lengths()[row])]
+        if packed.spans is not None
+        else packed.values[row]
+    )
 
 
 @pytest.mark.parametrize("name", BUILT)
 def test_cells_become_finite_tensors_of_the_field(name: str) -> None:
     kind = fitted(name)
     for cells in (TRAIN[name], NEW[name]):
-        values = kind.encode(pl.DataFrame({"x": cells})).values
-        assert values.shape[1:] == tuple(kind.field().shape)
-        assert torch.isfinite(values.float()).all()
+        packed = kind.encode(pl.DataFrame({"x": cells}))
+        shape = tuple(kind.field().shape)
+        assert packed.values.shape[1:] == (shape if packed.spans is None else shape[1:])
+        assert torch.isfinite(packed.values.float()).all()
+        assert len(packed) == len(cells)
+        if packed.spans is not None:
+            assert int(packed.lengths().min()) >= 1 and int(packed.lengths().max()) <= shape[0]
 
 
 @pytest.mark.parametrize("name", BUILT)
 def test_one_row_is_encoded_as_many_are(name: str) -> None:
     kind, block = fitted(name), pl.DataFrame({"x": NEW[name]})
-    whole = kind.encode(block).values
+    whole = kind.encode(block)
     for row in range(block.height):
-        assert torch.equal(kind.encode(block[row : row + 1]).values[0], whole[row])
+        assert torch.equal(steps(kind.encode(block[row : row + 1]), 0), steps(whole, row))
 
 
 @pytest.mark.parametrize("name", BUILT)

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from netwright.base.errors import LearningError
 from netwright.base.schema import Event, Plan
 from netwright.data.batches import TensorFeed
+from netwright.data.packed import Packed
 from netwright.learning import checkpoint, machine, planning, schedules
 from netwright.learning.loop import learn
 from netwright.learning.optimizers import Muon, Optimizers, orthogonal
@@ -43,7 +44,7 @@ def make_trainee() -> ModuleTrainee:
 
 def make_feed() -> TensorFeed:
     x, y = problem()
-    return TensorFeed(inputs={"x": x[64:]}, target=y[64:], seed=3)
+    return TensorFeed(inputs={"x": Packed(x[64:])}, target=Packed(y[64:]), seed=3)
 
 
 def run(

@@ -122,6 +122,19 @@ def test_a_recipe_repeats_a_run(tmp_path: Path) -> None:
     assert same(tmp_path / "first", tmp_path / "again")
 
 
+def test_a_recipe_repeats_a_run_that_kept_the_linear_model(tmp_path: Path) -> None:
+    draw = np.random.default_rng(0)
+    x = draw.normal(size=(400, 3)).round(3)
+    y = (x @ [1.0, -2.0, 0.5] + 0.5 * draw.normal(size=400)).round(3)
+    pl.DataFrame({"a": x[:, 0], "b": x[:, 1], "c": x[:, 2], "y": y}).write_csv(tmp_path / "data.csv")
+    asked: dict[str, Any] = {"target": "y", "minutes": 0.05, "task": "regress"}
+    short = {"learning.epochs": 0.1}
+    first = build.train(tmp_path / "data.csv", out=tmp_path / "first", set=short, **asked)
+    assert first.model.network.family.members == 1, "this story is about a line that needs no hidden layer"
+    build.train(tmp_path / "data.csv", out=tmp_path / "again", recipe=tmp_path / "first", **asked)
+    assert same(tmp_path / "first", tmp_path / "again")
+
+
 def _changed(frame: pl.DataFrame) -> list[pl.DataFrame]:
     """The test rows changed, fewer, and more."""
     other = frame.with_columns(pl.col("a") * -3, pl.lit("purple").alias("color"), pl.lit("no").alias("kind"))

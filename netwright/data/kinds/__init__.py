@@ -24,3 +24,6 @@ GUESSED = ("image", "audio", "date", "number", "series", "text", "category")
 
 MEDIA = frozenset({"image", "audio"})
 """Kinds whose cells may be paths: resolved against the table's folder, and one block a column."""
+
+ALONE = MEDIA | {"text", "series"}
+"""Kinds that make one block a column."""

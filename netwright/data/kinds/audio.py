@@ -1,24 +1,51 @@
-"""Sound clips: recognised, not read yet."""
+"""Sound clips: decoded once to log-mel frames."""
+
+# N = rows, B = rows of a batch, T = frames, M = mel bands
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, final
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Self, final
 
-from netwright.base.schema import Choice
-from netwright.data.kinds.kind import AbstractComing
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from netwright.base.errors import BundleError, RecipeError
+from netwright.base.schema import JSON, Choice, Column, Field, Shape
+from netwright.data.kinds import pixels, ragged, sounds
+from netwright.data.kinds.kind import AbstractKind
+from netwright.data.packed import Packed
+from netwright.data.readers.media import is_sound_name
 
 if TYPE_CHECKING:
     import polars as pl
+    from torch import Tensor
 
-ENDINGS = (".wav", ".flac", ".ogg", ".mp3")
+SURVEYED = 500
+RATES = (8_000, 16_000)
+AUGMENT = ("gain", "time", "band")
 
 
 @final
-class Audio(AbstractComing):
-    """Paths of sound files."""
+class Audio(AbstractKind):
+    """One column of clips."""
 
     name = "audio"
-    coming = "audio inputs arrive in a later version"
+
+    def __init__(
+        self,
+        column: str,
+        rate: int,
+        longest: int,
+        center: Sequence[float],
+        scale: Sequence[float],
+        *,
+        how: Mapping[str, JSON],
+    ) -> None:
+        self.column, self.rate, self.longest = column, rate, longest
+        self.center, self.scale = tuple(center), tuple(scale)
+        self.how = dict(how)
 
     @classmethod
     def recognise(cls, sample: pl.Series) -> Choice | None:
@@ -29,7 +56,163 @@ class Audio(AbstractComing):
             return None
         step = max(1, len(sample) // 50)
         cells = [cell for cell in sample.gather_every(step).to_list() if cell]
-        sound = [cell for cell in cells if cell.lower().endswith(ENDINGS)]
+        sound = [cell for cell in cells if is_sound_name(cell)]
         if not sound or len(sound) < 0.95 * len(cells):
             return None
         return Choice(value=cls.name, why=f"paths of sound files such as '{sound[0]}'")
+
+    @classmethod
+    def derive(
+        cls, block: pl.DataFrame, examples: int, minutes: float, shape: Shape = "rows"
+    ) -> Mapping[str, Choice]:
+        """Rate, bands and length from the heads of training clips."""
+        cells = block.to_series()
+        sources = pixels.sources_of(cells.gather_every(max(1, len(cells) // SURVEYED)))
+        found = [each for each in map(sounds.info, sources) if each]
+        rates = [rate for rate, _ in found] or [16_000]
+        seconds = [length for _, length in found] or [1.0]
+        rate = max(each for each in RATES if each <= max(min(rates), RATES[0]))
+        longest = int(np.ceil(1.1 * max(seconds) / sounds.HOP)) + 2
+        return {
+            "rate": Choice(value=rate, why=f"clips have {min(rates):,} samples a second or more"),
+            "mels": Choice(value=40, why="bands enough to tell speech sounds apart"),
+            "longest": Choice(
+                value=longest, why=f"clips of {np.median(seconds):.1f} s, up to {max(seconds):.1f} s"
+            ),
+            "gain": Choice(value=1.0, why="things are louder or softer"),
+            "time": Choice(value=0.15, why="a part of a clip may be missing"),
+            "band": Choice(value=0.2, why="a band may be missing"),
+        }
+
+    @classmethod
+    def decode(cls, cells: pl.Series, settings: Mapping[str, JSON]) -> tuple[pl.Series, dict[int, str]]:
+        """Frames, one list of T * M numbers a clip.
+
+        Raises:
+            RecipeError: If a setting is out of range.
+        """
+        import polars as pl
+
+        if isinstance(cells.dtype, pl.List):
+            empty = np.flatnonzero(cells.is_null().to_numpy()).tolist()
+            return cells, dict.fromkeys(empty, "there is none")
+        rate, mels = (_whole(settings, name, cells.name) for name in ("rate", "mels"))
+        found, bad = sounds.all_frames(pixels.sources_of(cells), rate, mels)
+        return pl.Series(cells.name, [each.ravel() for each in found], dtype=pl.List(pl.Float32)), bad
+
+    @classmethod
+    def fit(cls, block: pl.DataFrame, columns: Sequence[Column]) -> Self:
+        """Mean and spread of each band over training clips.
+
+        Raises:
+            RecipeError: If a setting is out of range.
+        """
+        name, settings = columns[0].name, dict(columns[0].settings)
+        derived = cls.derive(block, block.height, 5.0) if "rate" not in settings else {}
+        settings = {**{key: choice.value for key, choice in derived.items()}, **settings}
+        how = {key: float(settings[key]) for key in AUGMENT if key in settings}
+        rate, mels, longest = (_whole(settings, key, name) for key in ("rate", "mels", "longest"))
+        kind = cls(name, rate, longest, [0.0] * mels, [1.0] * mels, how=how)
+        values = kind._packed(block.to_series()).values.double()
+        kind.center = tuple(values.mean(0).tolist())
+        kind.scale = tuple(values.std(0, correction=0).clamp(min=0.1).tolist())
+        return kind
+
+    def reads(self) -> tuple[str, ...]:
+        """Names of the columns of the block."""
+        return (self.column,)
+
+    def field(self) -> Field:
+        """Frames (T, M)."""
+        return Field(
+            key=f"audio:{self.column}",
+            columns=(self.column,),
+            layout="frames",
+            shape=(self.longest, len(self.center)),
+            center=self.center,
+            scale=self.scale,
+        )
+
+    def encode(self, block: pl.DataFrame) -> Packed:
+        """Frames, cut at the longest."""
+        return self._packed(block[self.column])
+
+    def _packed(self, cells: pl.Series) -> Packed:
+        mels = len(self.center)
+        decoded, _ = type(self).decode(cells, {"rate": self.rate, "mels": mels})
+        return ragged.packed(decoded, mels, self.longest)
+
+    def augment(self, x: Tensor, draws_B: npt.NDArray[np.uint64], settings: Mapping[str, JSON]) -> Tensor:
+        """A training batch, louder or softer, with a stretch of time and a band blotted out.
+
+        Reference: Park et al. 2019, https://arxiv.org/abs/1904.08779 (SpecAugment).
+        """
+        how = {**self.how, **settings}
+        piece_BP = torch.from_numpy(ragged.pieces(draws_B)).to(x.device)
+        x = x + float(how.get("gain", 0.0)) * (2 * piece_BP[:, 0] - 1).view(-1, 1, 1)
+        center = torch.tensor(self.center, device=x.device)
+        for axis, name, place in ((1, "time", 1), (2, "band", 3)):
+            size = x.shape[axis]
+            width_B = piece_BP[:, place] * float(how.get(name, 0.0)) * size
+            start_B = piece_BP[:, place + 1] * (size - width_B)
+            at = torch.arange(size, device=x.device)
+            out_BS = (at >= start_B.unsqueeze(1)) & (at < (start_B + width_B).unsqueeze(1))
+            x = torch.where(out_BS.unsqueeze(2 if axis == 1 else 1), center, x)
+        return x
+
+    def mismatch(self, block: pl.DataFrame) -> str | None:
+        """Cells that are no clips at all."""
+        cells = block[self.column]
+        if cells.null_count() == len(cells) or str(cells.dtype) in ("String", "Binary"):
+            return None
+        if cells.dtype.is_nested():
+            return None
+        return f"column '{self.column}' held clips in training, here {str(cells.drop_nulls()[0])[:40]!r}"
+
+    def state(self) -> tuple[JSON, Mapping[str, Tensor]]:
+        """Rate, length, scale and augmentation."""
+        facts = {
+            "column": self.column,
+            "rate": self.rate,
+            "longest": self.longest,
+            "center": list(self.center),
+            "scale": list(self.scale),
+            "how": self.how,
+        }
+        return facts, {}
+
+    @classmethod
+    def restore(cls, facts: Any, tensors: Mapping[str, Tensor]) -> Self:
+        """The fitted kind again.
+
+        Raises:
+            BundleError: If the facts are not what `state` writes.
+        """
+        try:
+            center, scale = ([float(each) for each in facts[name]] for name in ("center", "scale"))
+            how = {str(name): float(value) for name, value in facts["how"].items()}
+            rate, longest = int(facts["rate"]), int(facts["longest"])
+            kind = cls(str(facts["column"]), rate, longest, center, scale, how=how)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise BundleError(f"the model's sound column cannot be read: {error}.") from error
+        good = np.isfinite([*center, *scale, *how.values()]).all() and 1 <= len(center) == len(scale) <= 512
+        if not good or min(scale) <= 0 or not set(how) <= set(AUGMENT):
+            raise BundleError("the model's sound column has a scale that does not fit.")
+        if not (1_000 <= rate <= 96_000 and 1 <= longest <= 100_000):
+            raise BundleError("the model's sound column has a length or rate that does not fit.")
+        return kind
+
+
+LIMITS = {"rate": (1_000, 96_000), "mels": (8, 256), "longest": (1, 100_000)}
+
+
+def _whole(settings: Mapping[str, Any], name: str, column: str) -> int:
+    low, high = LIMITS[name]
+    try:
+        found = int(settings[name])
+    except (TypeError, ValueError):
+        found = low - 1
+    if not low <= found <= high:
+        hint = f"give a whole number from {low:,} to {high:,}."
+        raise RecipeError(f"kind.{column}.{name} is {settings[name]!r}.", hint=hint)
+    return found

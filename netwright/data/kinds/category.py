@@ -13,7 +13,8 @@ import torch
 
 from netwright.base.errors import BundleError
 from netwright.base.schema import JSON, Choice, Column, Field
-from netwright.data.kinds.kind import AbstractKind, Packed
+from netwright.data.kinds.kind import AbstractKind
+from netwright.data.packed import Packed
 
 if TYPE_CHECKING:
     import polars as pl

@@ -13,9 +13,10 @@ import numpy.typing as npt
 import torch
 
 from netwright.base.errors import BundleError, DataError, RecipeError
-from netwright.base.schema import JSON, Choice, Column, Field
+from netwright.base.schema import JSON, Choice, Column, Field, Shape
 from netwright.data.kinds import augmenting, decoding, pixels
-from netwright.data.kinds.kind import AbstractKind, Packed
+from netwright.data.kinds.kind import AbstractKind
+from netwright.data.packed import Packed
 from netwright.data.readers.media import MOST_BAD, is_picture_name
 
 if TYPE_CHECKING:
@@ -74,7 +75,9 @@ class Image(AbstractKind):
         return Choice(value=cls.name, why="encoded pictures") if good else None
 
     @classmethod
-    def derive(cls, block: pl.DataFrame, examples: int, minutes: float) -> Mapping[str, Choice]:
+    def derive(
+        cls, block: pl.DataFrame, examples: int, minutes: float, shape: Shape = "rows"
+    ) -> Mapping[str, Choice]:
         """Size and channels from the heads of training pictures, and how to make them harder."""
         height, width, channels, why = _survey(block.to_series(), examples, minutes)
         side = min(height, width)

@@ -6,26 +6,18 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from netwright.base.errors import RecipeError
-from netwright.base.schema import JSON, Choice, Column, Field
+from netwright.base.schema import JSON, Choice, Column, Field, Shape
+from netwright.data.packed import Packed
 
 if TYPE_CHECKING:
     import polars as pl
     from torch import Tensor
-
-
-@dataclass(frozen=True)
-class Packed:
-    """A resident block: (N, ...) values, or flat values with (N + 1,) offsets where rows are ragged."""
-
-    values: Tensor
-    offsets: Tensor | None = None
 
 
 class AbstractKind(ABC):
@@ -55,8 +47,10 @@ class AbstractKind(ABC):
         return cells, {}
 
     @classmethod
-    def derive(cls, block: pl.DataFrame, examples: int, minutes: float) -> Mapping[str, Choice]:
-        """Settings this kind chooses for a column from training cells and the minutes."""
+    def derive(
+        cls, block: pl.DataFrame, examples: int, minutes: float, shape: Shape = "rows"
+    ) -> Mapping[str, Choice]:
+        """Settings this kind chooses for a column, from training cells, minutes and the table's layout."""
         return {}
 
     @classmethod

@@ -1,14 +1,23 @@
-"""Free text: recognised, not read yet."""
+"""Free text: tokens fitted on training rows, cut at a stated length."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, final
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Self, final
 
-from netwright.base.schema import Choice
-from netwright.data.kinds.kind import AbstractComing
+import numpy as np
+import torch
+
+from netwright.base.errors import BundleError, RecipeError
+from netwright.base.schema import JSON, Choice, Column, Field, Shape
+from netwright.data import tokens
+from netwright.data.kinds.kind import AbstractKind
+from netwright.data.packed import Packed
+from netwright.data.tokens import END, Codes, Tokenizer
 
 if TYPE_CHECKING:
     import polars as pl
+    from torch import Tensor
 
 WORDS = 4.0
 """Mean number of words from which strings are text."""
@@ -16,14 +25,26 @@ CHARACTERS = 30.0
 """Mean length from which strings with spaces in them are text."""
 DISTINCT = 50
 """Up to so many different strings are categories, however long they are."""
+LONGEST = 512
+"""Tokens of one text that a network reads, at most, unless set by hand."""
+SURVEYED = 20_000
+"""Training texts that length and vocabulary are judged by, evenly spaced."""
+SPELLED, ALPHABET = 5_000_000, 1_000
+"""Characters up to which a running text is learned by the character, and different ones it may have."""
+FITTED = 100_000_000
+"""Characters that a tokenizer is trained on, at most."""
 
 
 @final
-class Text(AbstractComing):
+class Text(AbstractKind):
     """Sentences and longer."""
 
     name = "text"
-    coming = "text inputs arrive in a later version"
+
+    def __init__(self, column: str, tokenizer: Tokenizer, longest: int) -> None:
+        self.column = column
+        self.tokenizer = tokenizer
+        self.longest = longest
 
     @classmethod
     def recognise(cls, sample: pl.Series) -> Choice | None:
@@ -40,6 +61,158 @@ class Text(AbstractComing):
         if words < WORDS and (words < 2 or characters < CHARACTERS):
             return None
         return Choice(value=cls.name, why=f"{words:.0f} words a cell on average")
+
+    @classmethod
+    def derive(
+        cls, block: pl.DataFrame, examples: int, minutes: float, shape: Shape = "rows"
+    ) -> Mapping[str, Choice]:
+        """Kind and number of tokens from the amount of text, the length from the texts themselves."""
+        cells = block.to_series().drop_nulls()
+        if shape == "corpus":
+            return _for_corpus(cells)
+        some = cells.gather_every(max(1, len(cells) // SURVEYED)).to_list()
+        characters = sum(map(len, some)) * max(1, len(cells)) // max(1, len(some))
+        size = int(min(16_000, max(2_000, 2 ** round(np.log2(max(1, characters) / 40)))))
+        lower = len(cells) < 100_000
+        found = np.array([len(tokens.words(text)) for text in some] or [1])
+        longest = int(min(LONGEST, max(16, 8 * np.ceil(1.6 * np.quantile(found, 0.995) / 8))))
+        return {
+            "tokens": Choice(value="bpe", why="pieces of words: any word and any script can be written"),
+            "size": Choice(value=size, why=f"{characters:,} characters of training text"),
+            "lower": Choice(value=lower, why="few texts: case would split words" if lower else "many texts"),
+            "longest": Choice(
+                value=longest,
+                why=f"texts have {np.median(found):.0f} words, up to {found.max():,}; longer ones are cut",
+            ),
+        }
+
+    @classmethod
+    def fit(cls, block: pl.DataFrame, columns: Sequence[Column]) -> Self:
+        """Tokens of the training texts.
+
+        Raises:
+            RecipeError: If a setting is out of range.
+        """
+        settings = dict(columns[0].settings)
+        if not {"tokens", "size", "lower", "longest"} <= set(settings):
+            derived = cls.derive(block, block.height, 5.0)
+            settings = {**{name: choice.value for name, choice in derived.items()}, **settings}
+        name = columns[0].name
+        how = settings["tokens"]
+        if how not in ("bpe", "words", "characters"):
+            raise RecipeError(f"kind.{name}.tokens is {how!r}.", hint="give bpe, words or characters.")
+        size = _whole(settings["size"], f"kind.{name}.size", 300 if how == "bpe" else 8, tokens.MOST)
+        longest = _whole(settings["longest"], f"kind.{name}.longest", 1, 1_000_000)
+        lower = str(settings["lower"]).lower() in ("true", "1", "yes")
+        texts = _within(_texts(block.to_series()), FITTED)
+        return cls(name, Tokenizer.fit(texts, how, size, lower), longest)
+
+    def reads(self) -> tuple[str, ...]:
+        """Names of the columns of the block."""
+        return (self.column,)
+
+    def field(self) -> Field:
+        """Tokens (T,)."""
+        return Field(
+            key=f"text:{self.column}",
+            columns=(self.column,),
+            layout="tokens",
+            shape=(self.longest,),
+            sizes=(self.tokenizer.size,),
+        )
+
+    def encode(self, block: pl.DataFrame) -> Packed:
+        """Codes, cut at the longest; an empty text is one mark."""
+        return _packed([each[: self.longest] for each in self.codes(block[self.column])])
+
+    def codes(self, cells: pl.Series) -> list[Codes]:
+        """Codes of each text, whole."""
+        return self.tokenizer.encode(_texts(cells))
+
+    def notes(self, block: pl.DataFrame) -> list[str]:
+        """Texts that are cut, and texts that are not there."""
+        notes = []
+        for codes in self.codes(block[self.column]):
+            cut = f"{self.column} is cut after {self.longest:,} of {len(codes):,} tokens"
+            notes.append(cut if len(codes) > self.longest else "" if len(codes) else f"{self.column} is empty")
+        return notes
+
+    def mismatch(self, block: pl.DataFrame) -> str | None:
+        """Cells that are no strings."""
+        cells = block[self.column]
+        if cells.dtype.is_nested() or str(cells.dtype) == "Binary":
+            return f"column '{self.column}' held text in training, here {str(cells.dtype).lower()}"
+        return None
+
+    def state(self) -> tuple[JSON, Mapping[str, Tensor]]:
+        """Column, length and tokens."""
+        content = torch.frombuffer(bytearray(self.tokenizer.to_bytes()), dtype=torch.uint8)
+        return {"column": self.column, "longest": self.longest}, {"tokens": content}
+
+    @classmethod
+    def restore(cls, facts: Any, tensors: Mapping[str, Tensor]) -> Self:
+        """The fitted kind again.
+
+        Raises:
+            BundleError: If the facts are not what `state` writes.
+        """
+        try:
+            column, longest = str(facts["column"]), int(facts["longest"])
+            content = tensors["tokens"]
+        except (KeyError, TypeError, ValueError) as error:
+            raise BundleError(f"the model's text column cannot be read: {error}.") from error
+        if content.dtype != torch.uint8 or content.ndim != 1 or not 1 <= longest <= 1_000_000:
+            raise BundleError("the model's text column has a form that does not fit.")
+        return cls(column, Tokenizer.from_bytes(content.numpy().tobytes()), longest)
+
+
+def _for_corpus(cells: pl.Series) -> dict[str, Choice]:
+    """Characters where there is too little text to learn words from, pieces of words where there is more."""
+    characters = int(cells.str.len_chars().sum())
+    alphabet = len(set("".join(cells.gather_every(max(1, len(cells) // SURVEYED)).to_list())))
+    spelled = characters < SPELLED and alphabet < ALPHABET
+    size = 4_096 if characters < 20_000_000 else 16_384
+    return {
+        "tokens": Choice(
+            value="characters" if spelled else "bpe",
+            why=f"{characters:,} characters, {alphabet:,} of them different",
+        ),
+        "size": Choice(
+            value=ALPHABET if spelled else size, why="every character" if spelled else "common pieces"
+        ),
+        "lower": Choice(value=False, why="what is written has to look like the text"),
+        "longest": Choice(value=128, why="tokens that are seen at once"),
+    }
+
+
+def _packed(codes: list[Codes]) -> Packed:
+    marked = [each if len(each) else np.array([END]) for each in codes]
+    lengths = torch.tensor([len(each) for each in marked], dtype=torch.int64)
+    values = torch.from_numpy(np.concatenate([np.empty(0, dtype=np.int64), *marked]))
+    return Packed(values, torch.stack([lengths.cumsum(0) - lengths, lengths], dim=1))
+
+
+def _texts(cells: pl.Series) -> list[str]:
+    import polars as pl
+
+    ready = cells if cells.dtype == pl.String else cells.cast(pl.String, strict=False)
+    return [cell or "" for cell in ready.to_list()]
+
+
+def _within(texts: list[str], characters: int) -> list[str]:
+    """Every so manieth text, so that there are not more characters."""
+    total = sum(map(len, texts))
+    return texts[:: -(-total // characters)] if total > characters else texts
+
+
+def _whole(value: Any, name: str, low: int, high: int) -> int:
+    try:
+        found = int(value)
+    except (TypeError, ValueError):
+        found = low - 1
+    if not low <= found <= high:
+        raise RecipeError(f"{name} is {value!r}.", hint=f"give a whole number from {low:,} to {high:,}.")
+    return found
 
 
 def _probably(sample: pl.Series) -> bool:

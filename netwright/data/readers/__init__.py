@@ -15,6 +15,7 @@ READERS = Registry(
     {
         "python": "netwright.data.readers.python",
         "arrays": "netwright.data.readers.arrays",
+        "corpus": "netwright.data.readers.corpus",
         "folders": "netwright.data.readers.folders",
         "parquet": "netwright.data.readers.parquet",
         "ndjson": "netwright.data.readers.ndjson",

@@ -1,8 +1,9 @@
-"""Folders: pictures in a folder a class, tables for train, validation and test, or a flat pile of pictures."""
+"""Folders: pictures, clips or texts in a folder a class; tables for train, validation and test; a flat pile."""
 
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from netwright.base.errors import DataError
-from netwright.data.readers import media, ndjson, parquet, tables
+from netwright.base.schema import Finding
+from netwright.data.readers import media, ndjson, parquet, tables, text
 from netwright.data.table import ReadOptions, Rows, Table
 
 PARTS = {
@@ -28,20 +30,20 @@ IGNORED = ("thumbs.db", "__macosx", "desktop.ini")
 
 
 def claims(source: Any) -> str | None:
-    """None for a folder, and for a single picture."""
-    if isinstance(source, Path) and (source.is_dir() or media.is_picture_name(source.name)):
+    """None for a folder, and for a single picture or clip."""
+    if isinstance(source, Path) and (source.is_dir() or media.kind_of(source.name)):
         return None
-    return "it is not a folder or a picture."
+    return "it is not a folder, a picture or a clip."
 
 
 def read(source: Path, options: ReadOptions) -> Table:
-    """A table of pictures and labels, or the tables of the folder.
+    """A table of media and labels, or the tables of the folder.
 
     Raises:
         DataError: If the folder holds nothing that can be read, one class only, or too many bad files.
     """
     if source.is_file():
-        return _pictures([(source, None, "train")], source, options)
+        return _listed([(source, None, "train")], source, options)
     table_files = [each for each in _visible(source) if each.is_file() and _is_table(each)]
     listed = next((each for each in table_files if each.stem.lower() == "metadata"), None)
     if listed:
@@ -52,11 +54,11 @@ def read(source: Path, options: ReadOptions) -> Table:
     if not found:
         kinds = sorted({each.suffix.lower() or "no suffix" for each in _files(source)})[:5]
         raise DataError(
-            f"the folder '{source}' has no pictures and no tables"
+            f"the folder '{source}' has no pictures, clips, texts or tables"
             + (f" (it has files with {', '.join(kinds)})." if kinds else " (it is empty)."),
-            hint="give a folder with one folder of pictures a class, or a table.",
+            hint="give a folder with one folder of pictures, clips or texts a class, or a table.",
         )
-    return _pictures(found, source, options)
+    return _listed(found, source, options)
 
 
 def _visible(folder: Path) -> list[Path]:
@@ -81,16 +83,16 @@ def _is_table(path: Path) -> bool:
 
 
 def _walk(source: Path, options: ReadOptions) -> Iterator[tuple[Path, str | None, str]]:
-    """Each picture with its class and its part."""
+    """Each picture, clip or text in a folder of its class, with class and part."""
     folders = [each for each in _visible(source) if each.is_dir()]
     parted = bool(folders) and all(each.name.lower() in PARTS for each in folders)
     tops = [(each, PARTS[each.name.lower()]) for each in folders] if parted else [(source, "train")]
     for top, part in tops:
         for entry in _visible(top):
             if entry.is_dir():
-                inside = (each for each in _files(entry) if media.is_picture_name(each.name))
+                inside = (each for each in _files(entry) if _kind(each))
                 yield from ((each, entry.name, part) for each in inside if _inside(each, source, options))
-            elif media.is_picture_name(entry.name) and _inside(entry, source, options):
+            elif media.kind_of(entry.name) and _inside(entry, source, options):
                 yield entry, None, part
 
 
@@ -101,11 +103,21 @@ def _inside(path: Path, root: Path, options: ReadOptions) -> bool:
     return os.path.realpath(path).startswith(os.path.realpath(root) + os.sep)
 
 
-def _pictures(found: list[tuple[Path, str | None, str]], source: Path, options: ReadOptions) -> Table:
+def _kind(path: Path) -> str | None:
+    """The kind of a file in the folder of a class."""
+    return "text" if path.name.lower().endswith(".txt") else media.kind_of(path.name)
+
+
+def _listed(found: list[tuple[Path, str | None, str]], source: Path, options: ReadOptions) -> Table:
+    """A table of the files, their labels and parts; of the kind that most files are."""
     import polars as pl
 
+    counts = Counter(_kind(path) for path, _, _ in found)
+    kind = str(counts.most_common(1)[0][0])
+    found = [each for each in found if _kind(each[0]) == kind]
     labels = [label for _, label, _ in found]
-    columns: dict[str, list[Any]] = {"image": [str(path.absolute()) for path, _, _ in found]}
+    cells: list[Any] = [_content(path) if kind == "text" else str(path.absolute()) for path, _, _ in found]
+    columns: dict[str, list[Any]] = {kind: cells}
     labelled = any(label is not None for label in labels)
     if labelled:
         columns["label"] = labels
@@ -115,10 +127,24 @@ def _pictures(found: list[tuple[Path, str | None, str]], source: Path, options: 
         source=source.name or str(source),
         given=given,
         roles={"label": "target"} if labelled else {},
-        kinds={"image": "image", "label": "category"} if labelled else {"image": "image"},
+        kinds={kind: kind, "label": "category"} if labelled else {kind: kind},
         root=source if source.is_dir() else source.parent,
         options=options,
+        findings=_others(counts, kind, source),
     )
+
+
+def _content(path: Path) -> str:
+    return text.decode(text.content(path), path)[0]
+
+
+def _others(counts: Counter[str | None], kind: str, source: Path) -> tuple[Finding, ...]:
+    """What is said about files of another kind than most."""
+    rest = sum(counts.values()) - counts[kind]
+    if not rest:
+        return ()
+    what = f"{rest:,} files are of another kind than the {counts[kind]:,} of {kind}"
+    return (Finding(name="other files", what=what, where=str(source), count=rest, done="left out"),)
 
 
 def _given(parts: list[str]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".ppm", ".pgm", ".pbm", ".tif", ".tiff")
+SOUNDS = (".wav", ".flac", ".ogg", ".mp3")
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "PPM", "TIFF")
 MOST_PIXELS = 64_000_000
 MOST_BAD = 0.05
@@ -23,6 +24,16 @@ MOST_BAD = 0.05
 def is_picture_name(name: str) -> bool:
     """Whether the suffix is that of a picture."""
     return name.lower().endswith(PICTURES)
+
+
+def is_sound_name(name: str) -> bool:
+    """Whether the suffix is that of a sound file."""
+    return name.lower().endswith(SOUNDS)
+
+
+def kind_of(name: str) -> str | None:
+    """ "image" or "audio" by the suffix of a file, or None."""
+    return "image" if is_picture_name(name) else "audio" if is_sound_name(name) else None
 
 
 def judge(cells: pl.Series, bad: Mapping[int, str], kind: str) -> tuple[Finding, ...]:

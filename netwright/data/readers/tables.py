@@ -232,5 +232,12 @@ def _refuse_unlike_tables(text: str, source: Path) -> None:
     head = text[:20_000].splitlines()[:20]
     if source.suffix.lower() == ".dat" and head and all("::" in line for line in head):
         raise DataError(f"'{source}' holds ratings ('::').", hint="ratings arrive in a later version.")
-    if source.suffix.lower() == ".txt" and not any(mark in text[:20_000] for mark in DELIMITERS):
-        raise DataError(f"'{source}' is a text.", hint="texts arrive in a later version.")
+
+
+def is_delimited(text: str) -> bool:
+    """Whether the lines of a text are cut into the same number of cells, two or more, by some delimiter."""
+    rows = list(itertools.islice(_lines(text[:100_000], sniff(text)), 100))
+    rows = [row for row in rows if row][: 99 if len(rows) > 50 else None]
+    widths = Counter(map(len, rows))
+    width, count = widths.most_common(1)[0] if widths else (1, 0)
+    return width > 1 and count >= 0.9 * len(rows)

@@ -8,11 +8,14 @@ import torch
 from torch import Tensor, nn
 
 from netwright.base.schema import Field
+from netwright.networks.inputs.bags import Bag, Pieces
 from netwright.networks.inputs.codes import Codes
 from netwright.networks.inputs.images import Flat
 from netwright.networks.inputs.numbers import Numbers
 
-Made = Codes | Flat | Numbers
+Made = Bag | Codes | Flat | Numbers | Pieces
+BAG = 64
+"""Features that a bag of tokens is embedded in."""
 
 
 def make(field: Field, embedding: str, width: int) -> Made:
@@ -29,6 +32,10 @@ def make(field: Field, embedding: str, width: int) -> Made:
         return Codes(field)
     if field.layout == "image":
         return Flat(field)
+    if field.layout == "tokens":
+        return Bag(field, BAG)
+    if field.layout == "frames":
+        return Pieces(field)
     raise AssertionError(f"no input for layout {field.layout!r}")
 
 
@@ -43,5 +50,8 @@ class Inputs(nn.Module):
 
     def forward(self, inputs: Mapping[str, Tensor]) -> Tensor:
         """(B, width) float32."""
-        parts = [module(inputs[key]) for key, module in zip(self.keys, self.each, strict=True)]
+        parts = [
+            module(inputs if isinstance(module, Bag | Pieces) else inputs[key])
+            for key, module in zip(self.keys, self.each, strict=True)
+        ]
         return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)

@@ -35,3 +35,23 @@ class Flat(nn.Module):
     def forward(self, x_BCHW: Tensor) -> Tensor:
         """(B, C, H, W) uint8 to (B, C*H*W) float32."""
         return self.normalise(x_BCHW).flatten(1)  # type: ignore[no-any-return]
+
+
+class Patches(nn.Module):
+    """A normalised picture cut into squares, each mapped linearly, with a learned place.
+
+    Reference: Dosovitskiy et al. 2021, https://arxiv.org/abs/2010.11929.
+    """
+
+    def __init__(self, field: Field, side: int, width: int) -> None:
+        super().__init__()
+        self.normalise = Normalise(field)
+        channels, height, across = field.shape
+        self.map = nn.Conv2d(channels, width, side, side)
+        self.map.plain = True  # type: ignore[assignment]
+        self.place_TD = nn.Parameter(torch.randn((height // side) * (across // side), width) * 0.1)
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        """(B, C, H, W) uint8 to (B, T, D); what is left over at right and bottom is not seen."""
+        found: Tensor = self.map(self.normalise(x_BCHW)).flatten(2).transpose(1, 2) + self.place_TD
+        return found

@@ -1,0 +1,75 @@
+"""Ordered fields without their order: tokens as a bag of n-grams, frames as the means of a few pieces."""
+
+# B = examples, T = steps, N = n-grams, D = width
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from netwright.base.schema import LENGTHS, Field
+from netwright.networks.inputs.steps import Scale, mask
+
+GRAMS = 2
+"""Tokens in a row that are one feature, up to."""
+FACTORS = (1, 92_821)
+BUCKETS = 2**16
+"""Places that pairs of tokens share by their hashes."""
+PIECES = 16
+"""Parts of equal length that frames are averaged in."""
+DROPPED = 0.25
+"""Share of n-grams left out at random in training: few words must not carry everything."""
+
+
+class Bag(nn.Module):
+    """The mean of vectors of all tokens and pairs of neighbours; pairs are hashed.
+
+    Reference: Joulin et al. 2017, https://arxiv.org/abs/1607.01759 (fastText).
+    """
+
+    def __init__(self, field: Field, width: int) -> None:
+        super().__init__()
+        self.key, self.width = field.key, width
+        self.tokens = field.sizes[0]
+        self.buckets = min(BUCKETS, 8 * self.tokens)
+        self.table = nn.Parameter(torch.randn(self.tokens + self.buckets, width) * 0.1)
+        self.plain = True
+
+    def forward(self, inputs: Mapping[str, Tensor]) -> Tensor:
+        """(B, T) tokens to (B, D)."""
+        code_BT, length_B = inputs[self.key], inputs[self.key + LENGTHS]
+        there_BT = mask(length_B, code_BT.shape[1])
+        pair_BT = (code_BT[:, :-1] * FACTORS[1] + code_BT[:, 1:]) % self.buckets + self.tokens
+        place_BN = torch.cat([code_BT, pair_BT], dim=1)
+        there_BN = torch.cat([there_BT, there_BT[:, 1:]], dim=1)
+        weight_BN = there_BN.to(self.table.dtype)
+        if self.training:
+            weight_BN = weight_BN * (torch.rand_like(weight_BN) >= DROPPED)
+        weight_BN = weight_BN / weight_BN.sum(1, keepdim=True).clamp(min=1.0).sqrt()
+        return nn.functional.embedding_bag(place_BN, self.table, per_sample_weights=weight_BN, mode="sum")
+
+
+class Pieces(nn.Module):
+    """Means of frames over parts of equal length, one after the other."""
+
+    def __init__(self, field: Field) -> None:
+        super().__init__()
+        self.key = field.key
+        self.scale = Scale(field)
+        self.width = PIECES * field.shape[1]
+
+    def forward(self, inputs: Mapping[str, Tensor]) -> Tensor:
+        """(B, T, D) frames to (B, PIECES * D)."""
+        x_BTD, length_B = self.scale(inputs[self.key]), inputs[self.key + LENGTHS]
+        there_BT1 = mask(length_B, x_BTD.shape[1]).unsqueeze(2)
+        total_BTD = nn.functional.pad((x_BTD * there_BT1).cumsum(1), (0, 0, 1, 0))
+        edge_P = torch.arange(PIECES + 1, device=x_BTD.device)
+        edge_BP = edge_P * length_B.unsqueeze(1) // PIECES
+        first_BP = torch.minimum(edge_BP[:, :-1], (length_B - 1).clamp(min=0).unsqueeze(1))
+        last_BP = torch.maximum(edge_BP[:, 1:], first_BP + (length_B > 0).long().unsqueeze(1))
+        width = total_BTD.shape[2]
+        high = total_BTD.gather(1, last_BP.unsqueeze(2).expand(-1, -1, width))
+        low = total_BTD.gather(1, first_BP.unsqueeze(2).expand(-1, -1, width))
+        return ((high - low) / (last_BP - first_BP).clamp(min=1).unsqueeze(2)).flatten(1)

@@ -1,0 +1,86 @@
+"""Fields as steps in order: tokens, frames, the rows of a picture; and how steps are masked and pooled."""
+
+# B = examples, T = steps, C = channels, H, W = height, width, D = width
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from netwright.base.schema import LENGTHS, Field
+from netwright.networks.inputs.images import Normalise
+
+ORDERED = ("tokens", "frames", "image")
+"""Layouts whose examples have an order of steps."""
+
+
+class Steps(nn.Module):
+    """One ordered field as vectors a step: tokens embedded, frames and rows of pixels mapped linearly."""
+
+    def __init__(self, field: Field, width: int, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.key, self.layout, self.width = field.key, field.layout, width
+        self.dropout = nn.Dropout(dropout)
+        if field.layout == "tokens":
+            self.table = nn.Embedding(field.sizes[0], width, padding_idx=0)
+            nn.init.normal_(self.table.weight, std=0.5)
+            self.plain = True
+            return
+        if field.layout == "image":
+            self.normalise = Normalise(field)
+            channels, _, across = field.shape
+            self.map = nn.Linear(channels * across, width)
+        else:
+            self.scale = Scale(field)
+            self.map = nn.Linear(field.shape[1], width)
+        self.map.plain = True  # type: ignore[assignment]
+
+    def forward(self, inputs: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """(B, T, D) with zeros after the ends, and (B,) lengths."""
+        x = inputs[self.key]
+        if self.layout == "image":
+            rows_BTD = self.normalise(x).permute(0, 2, 1, 3).flatten(2)
+            length_B = torch.full((len(x),), x.shape[2], device=x.device)
+            return self.dropout(self.map(rows_BTD)), length_B
+        length_B = inputs[self.key + LENGTHS]
+        if self.layout == "tokens":
+            return self.dropout(self.table(x)), length_B
+        x_BTD = self.map(self.scale(x))
+        return self.dropout(x_BTD) * mask(length_B, x.shape[1]).unsqueeze(2), length_B
+
+
+class Scale(nn.Module):
+    """Frames to numbers around 0."""
+
+    def __init__(self, field: Field) -> None:
+        super().__init__()
+        width = field.shape[1]
+        self.register_buffer("center_D", torch.tensor(field.center or (0.0,) * width))
+        self.register_buffer("inverse_D", 1.0 / torch.tensor(field.scale or (1.0,) * width))
+
+    def forward(self, x_BTD: Tensor) -> Tensor:
+        """(B, T, D) to the same."""
+        return (x_BTD.float() - self.center_D) * self.inverse_D  # type: ignore[operator]
+
+
+def mask(length_B: Tensor, steps: int) -> Tensor:
+    """(B, T) True where there is a step."""
+    return torch.arange(steps, device=length_B.device) < length_B.unsqueeze(1)
+
+
+def pooled(x_BTD: Tensor, length_B: Tensor) -> Tensor:
+    """(B, 2 * D): mean and maximum over the steps that are there; zeros where there is none."""
+    there_BT1 = mask(length_B, x_BTD.shape[1]).unsqueeze(2)
+    mean_BD = (x_BTD * there_BT1).sum(1) / length_B.clamp(min=1).unsqueeze(1)
+    most_BD = x_BTD.masked_fill(~there_BT1, -torch.inf).amax(1)
+    return torch.cat([mean_BD, torch.where(length_B.unsqueeze(1) > 0, most_BD, 0.0)], dim=1)
+
+
+def reversed_steps(x_BTD: Tensor, length_B: Tensor) -> Tensor:
+    """Each example's steps from its last to its first; what comes after the end stays where it is."""
+    step_T = torch.arange(x_BTD.shape[1], device=x_BTD.device)
+    place_BT = length_B.unsqueeze(1) - 1 - step_T
+    place_BT = torch.where(place_BT >= 0, place_BT, step_T)
+    return x_BTD.gather(1, place_BT.unsqueeze(2).expand_as(x_BTD))

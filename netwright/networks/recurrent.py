@@ -1,0 +1,192 @@
+"""Recurrent networks: LSTM, GRU or plain RNN over the steps of texts, clips, series and rows of pixels."""
+
+# K = 1, B = examples, T = steps, D = width
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from netwright.base.schema import Choice, Field, InputSpec
+from netwright.networks.family import AbstractFamily, Features, Machine
+from netwright.networks.inputs import Inputs
+from netwright.networks.inputs.steps import ORDERED, Steps, mask, pooled, reversed_steps
+from netwright.networks.parts import ranges
+
+CELLS = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN}
+
+
+class Recurrent(AbstractFamily):
+    """A state carried from step to step, in both directions where the task allows; other columns join after."""
+
+    name = "recurrent"
+
+    @dataclass(frozen=True, kw_only=True)
+    class Config:
+        """Settings of a recurrent network."""
+
+        cell: Literal["lstm", "gru", "rnn"] = "lstm"
+        """What carries the state."""
+        depth: int = 1
+        """Layers, 1-20."""
+        width: int = 128
+        """Units of a layer and direction, 2-8192."""
+        embedding: int = 128
+        """Features of a step, 2-8192."""
+        dropout: float = 0.2
+        """Share left out at random in training, between layers and before the head, 0-0.9."""
+
+        def __post_init__(self) -> None:
+            """Checks all settings, and names every one that is out of range.
+
+            Raises:
+                RecipeError: If any is.
+            """
+            wide = {"depth": (1, 20), "width": (2, 8192), "embedding": (2, 8192), "dropout": (0.0, 0.9)}
+            ranges.check(self, wide)
+
+    def __init__(self, config: Config, spec: InputSpec) -> None:
+        super().__init__(config, spec)
+        ordered = [field for field in spec.inputs if field.layout in ORDERED]
+        others = [field for field in spec.inputs if field.layout not in ORDERED]
+        self.towers = nn.ModuleList(_Tower(config, field, both=not spec.causal) for field in ordered)
+        self.others = Inputs(others, "none", 1) if others else None
+        self.members = 1
+        if spec.needs != "pooled":
+            self.width = self.towers[0].width  # type: ignore[assignment]
+            return
+        joined = self.others.width if self.others else 0
+        self.width = sum(2 * tower.width for tower in self.towers) + joined  # type: ignore[operator,misc]
+
+    @classmethod
+    def refuses(cls, spec: InputSpec) -> str | None:
+        """Refuses rows without order."""
+        ordered = [field for field in spec.inputs if field.layout in ORDERED]
+        if not ordered:
+            return "a recurrent network needs steps in order, and table columns have none."
+        if spec.needs != "pooled" and len(spec.inputs) != 1:
+            return "an answer a step needs one text, clip or series and nothing beside it."
+        return None
+
+    @classmethod
+    def suits(cls, spec: InputSpec) -> int:
+        """Good on sequences, poor on pictures."""
+        layouts = {field.layout for field in spec.inputs}
+        return 50 if layouts & {"tokens", "frames"} else 10
+
+    @classmethod
+    def derive(cls, spec: InputSpec, minutes: float, machine: Machine) -> Mapping[str, Choice]:
+        """Size and passes from the number of examples."""
+        rows = max(1, spec.examples)
+        if spec.needs == "steps" and spec.causal:
+            return _for_writing(spec, machine)
+        size = f"{rows:,} training examples"
+        width = 96 if rows < 20_000 else 256
+        return {
+            "network.cell": Choice(value="lstm", why="carries what matters over many steps"),
+            "network.depth": Choice(value=1, why="a second layer costs more than it gains"),
+            "network.width": Choice(value=width, why=size),
+            "network.embedding": Choice(value=width, why="as wide as the state"),
+            "network.dropout": Choice(value=0.3, why="few examples are soon learned by heart"),
+            "learning.optimizer": Choice(value="adamw", why="steady at this size"),
+            "learning.lr": Choice(value=0.003, why="for states of this width"),
+            "learning.weight_decay": Choice(value=0.02, why="a little against overfitting"),
+            "learning.batch": Choice(value=max(8, min(64, rows // 16)), why=size),
+            "learning.epochs": Choice(value=float(max(10, min(60, 1.5e5 / rows))), why=f"enough for {size}"),
+            "learning.decay": Choice(value=0.9, why="a long fall to zero"),
+            "learning.ema": Choice(value=0.99, why="the mean of the last weights is steadier"),
+            "learning.threads": Choice(value=machine.threads, why="all cores"),
+        }
+
+    def extend(self, inputs: Mapping[str, Tensor], state: Any) -> tuple[Tensor, Any]:
+        """Features of new steps; the state of each layer is kept."""
+        tower: Any = self.towers[0]
+        x, _ = tower.steps(inputs)
+        states = []
+        for layer, forth in enumerate(tower.forth):
+            x, after = forth(x, state[layer] if state else None)
+            states.append(after)
+        return x.unsqueeze(0), states
+
+    def encode(self, inputs: Mapping[str, Tensor]) -> Features:
+        """Features of a batch: pooled (1, B, D), or a vector a step (1, B, T, D) where a step is answered."""
+        found = [tower(inputs) for tower in self.towers]
+        steps_BTD, length_B = found[0]
+        parts = [pooled(each, lengths) for each, lengths in found]
+        if self.others is not None:
+            parts.append(self.others(inputs))
+        pooled_BD = parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
+        return Features(
+            pooled_KBD=pooled_BD.unsqueeze(0),
+            steps_KBTD=steps_BTD.unsqueeze(0),
+            mask_BT=mask(length_B, steps_BTD.shape[1]),
+        )
+
+
+def _for_writing(spec: InputSpec, machine: Machine) -> dict[str, Choice]:
+    tokens = spec.examples * spec.inputs[0].shape[0] // 4  # windows begin every quarter of a window
+    size = f"about {tokens:,} training tokens"
+    return {
+        "network.cell": Choice(value="lstm", why="carries what matters over many steps"),
+        "network.depth": Choice(value=1, why="a second layer costs more than it gains in minutes"),
+        "network.width": Choice(value=384, why=size),
+        "network.embedding": Choice(value=128, why=size),
+        "network.dropout": Choice(value=0.0, why="the minutes end before it has learned by heart"),
+        "learning.optimizer": Choice(value="adamw", why="steady for recurrent weights"),
+        "learning.lr": Choice(value=0.005, why="for states of this width"),
+        "learning.weight_decay": Choice(value=0.01, why="a little against overfitting"),
+        "learning.batch": Choice(value=32, why="many steps are worth more than large ones"),
+        "learning.epochs": Choice(
+            value=float(min(10.0, max(2.0, 4e7 / max(1, tokens)))), why=f"enough for {size}"
+        ),
+        "learning.warmup": Choice(value=0.02, why="states settle slowly"),
+        "learning.decay": Choice(value=0.7, why="a long fall to zero"),
+        "learning.ema": Choice(value=0.98, why="the mean of the last weights is steadier"),
+        "learning.evaluations": Choice(value=10, why="each reads the whole of the validation text"),
+        "learning.threads": Choice(value=machine.threads, why="all cores"),
+    }
+
+
+class _Tower(nn.Module):
+    """From one ordered field to a vector a step."""
+
+    def __init__(self, config: Recurrent.Config, field: Field, *, both: bool) -> None:
+        super().__init__()
+        self.steps = Steps(field, config.embedding, config.dropout)
+        self.both = both
+        here, there = config.embedding, config.width * (2 if both else 1)
+        self.forth, self.back = nn.ModuleList(), nn.ModuleList()
+        for layer in range(config.depth):
+            self.forth.append(_cell(config, here if layer == 0 else there))
+            if both:
+                self.back.append(_cell(config, here if layer == 0 else there))
+        self.dropout = nn.Dropout(config.dropout)
+        self.width = there
+
+    def forward(self, inputs: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """(B, T, D) and (B,) lengths; what comes after an end means nothing."""
+        x, length_B = self.steps(inputs)
+        for layer, forth in enumerate(self.forth):
+            y, _ = forth(x)
+            if self.both:
+                back, _ = self.back[layer](reversed_steps(x, length_B))
+                y = torch.cat([y, reversed_steps(back, length_B)], dim=2)
+            x = self.dropout(y)
+        return x, length_B
+
+
+def _cell(config: Recurrent.Config, width: int) -> nn.Module:
+    """One layer, one direction; the state is orthogonal at first, and an LSTM begins by remembering."""
+    cell: nn.Module = CELLS[config.cell](width, config.width, batch_first=True)
+    nn.init.xavier_uniform_(cell.weight_ih_l0)  # type: ignore[arg-type]
+    nn.init.orthogonal_(cell.weight_hh_l0)  # type: ignore[arg-type]
+    nn.init.zeros_(cell.bias_ih_l0)  # type: ignore[arg-type]
+    nn.init.zeros_(cell.bias_hh_l0)  # type: ignore[arg-type]
+    if isinstance(cell, nn.LSTM):
+        with torch.no_grad():
+            cell.get_parameter("bias_hh_l0")[config.width : 2 * config.width].fill_(1.0)
+    return cell

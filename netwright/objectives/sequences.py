@@ -1,0 +1,57 @@
+"""How good what was written is: metrics over frames of `nats`, `tokens`, `hits` and `characters`."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from netwright.objectives.metrics import NAN, Metric
+
+if TYPE_CHECKING:
+    import polars as pl
+
+
+def _per(frame: pl.DataFrame, above: str, below: str) -> float:
+    total = float(frame[below].sum())
+    return float(frame[above].sum()) / total if total else NAN
+
+
+def _perplexity(frame: pl.DataFrame) -> float:
+    return math.exp(min(700.0, _per(frame, "nats", "tokens")))
+
+
+def _bits(frame: pl.DataFrame) -> float:
+    return _per(frame, "nats", "characters") / math.log(2.0)
+
+
+GENERATE: tuple[Metric, ...] = (
+    Metric(
+        name="perplexity",
+        better="lower",
+        reduce=_perplexity,
+        words="Among how many tokens the network wavers on average: exp of the nats a token.",
+        reads=("nats", "tokens"),
+    ),
+    Metric(
+        name="nats_per_character",
+        better="lower",
+        reduce=lambda frame: _per(frame, "nats", "characters"),
+        words="Surprise at a character, in nats; it does not depend on how text is cut into tokens.",
+        reads=("nats", "characters"),
+    ),
+    Metric(
+        name="bits_per_character",
+        better="lower",
+        reduce=_bits,
+        words="Bits a character would take if the network packed the text.",
+        reads=("nats", "characters"),
+    ),
+    Metric(
+        name="accuracy",
+        better="higher",
+        reduce=lambda frame: _per(frame, "hits", "tokens"),
+        words="Share of tokens that the network held for the likeliest.",
+        reads=("hits", "tokens"),
+    ),
+)
+"""For running text."""
