@@ -189,7 +189,7 @@ def choose_task(target: pl.DataFrame, table: Table, request: Request) -> tuple[s
             )
         TASKS[request.task]
         return request.task, "asked for"
-    if all(target[name].null_count() == target.height for name in target.columns):
+    if target.width and all(target[name].null_count() == target.height for name in target.columns):
         raise DataError(
             f"target column '{target.columns[0]}' has no value in any row ({table.source}).",
             hint="choose another --target.",
@@ -208,7 +208,8 @@ def choose_task(target: pl.DataFrame, table: Table, request: Request) -> tuple[s
             hint=f"say --task {first} or --task {second}.",
         )
     runner_up = f"; next best: --task {claims[1][1]}, {claims[1][2]}" if len(claims) > 1 else ""
-    return claims[0][1], f"target '{target.columns[0]}': {claims[0][2]}{runner_up}"
+    of = f"target '{target.columns[0]}': " if target.width else ""
+    return claims[0][1], f"{of}{claims[0][2]}{runner_up}"
 
 
 def _with_own_rows(table: Table, request: Request) -> tuple[Table, dict[str, split.Where]]:

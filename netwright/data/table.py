@@ -85,5 +85,7 @@ class Table:
 
     def frame(self, columns: Sequence[str], rows: Rows | None = None) -> pl.DataFrame:
         """These columns of these rows (all rows: None), in the order asked for."""
+        if not columns:  # polars would take no names for all of them
+            return self.cells.select([])
         chosen = self.cells[list(columns)]
         return chosen if rows is None else chosen[rows]
