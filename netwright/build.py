@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from netwright import linear as rival
 from netwright import outcome, recipe, request, training
 from netwright.base.schema import Choice, Event, Finding
 from netwright.learning import checkpoint, machine
@@ -110,7 +111,7 @@ def _train(prepared: Prepared, asked: Request, folder: Folder, older: Recipe | N
     prepared = _with_task_settings(prepared, choices)
     read_seconds = time.monotonic() - asked.started
     folder.begin(prepared, asked, choices)
-    linear = training.linear(prepared, parts, asked.seed)
+    linear = rival.train(prepared, parts, asked.seed)
     job = replace(
         job,
         folder=folder.checkpoints,
@@ -119,7 +120,7 @@ def _train(prepared: Prepared, asked: Request, folder: Folder, older: Recipe | N
         live=older is None,
         memory=asked.bytes,
         device=asked.device,
-        budget=_budget(asked, prepared, linear, folder),
+        budget=_budget(asked, prepared, folder),
     )
     for name, choice in choices.items():
         tell(Event(type="choice", data={"name": name, **vars(choice)}))
@@ -174,12 +175,12 @@ def _with_task_settings(prepared: Prepared, choices: dict[str, Choice]) -> Prepa
     return prepared
 
 
-def _budget(asked: Request, prepared: Prepared, linear: Trained | None, folder: Folder) -> float | None:
+def _budget(asked: Request, prepared: Prepared, folder: Folder) -> float | None:
     """Seconds that learning may take, or None where passes were set by hand."""
     if "learning.epochs" in asked.set:
         return None
     whole = asked.minutes * 60.0
-    after = RESERVE * whole + 0.5 + outcome.seconds_to_score(linear, prepared)
+    after = RESERVE * whole + 0.5 + outcome.seconds_to_score(prepared)
     used = time.monotonic() - asked.started
     return max(0.05 * whole, whole - used - after) + folder.spent()
 

@@ -63,7 +63,9 @@ def complete(ending: Ending, tell: Callable[[Event], None]) -> Run:
     interrupted = ending.best.ended.get("reason") == "interrupted"
     plain = ending.prepared.task
     select, calibrate = ending.parts["select"], ending.parts["calibrate"]
-    task = plain.calibrate(_seen(ending.best, plain, calibrate), calibrate.target.values)
+    task = plain
+    if plain.calibrates:
+        task = plain.calibrate(_seen(ending.best, plain, calibrate), calibrate.target.values)
     tests = ending.prepared.split.test
     opened = _measure(ending, task) if len(tests) and not interrupted else None
     recipe = final_recipe(ending)
@@ -91,7 +93,7 @@ def _measure(ending: Ending, task: AbstractTask) -> Measured:
     test = part(prepared, rows)
     output = _seen(ending.best, task, test)
     statistics = _numbered(task.statistics(output, test.target.values), rows)
-    scores = score.evaluate(statistics, task.metrics, seed=seed, groups=_groups(ending, rows))
+    scores = score.evaluate(statistics, task.metrics, seed=seed, groups=_groups(ending, rows, statistics))
     rivals = [
         baselines.measured(each.name, each.words, each.statistics, task.metrics)
         for each in (task.blind(ending.parts["train"].target, test.target), *_rivals(ending, task, test))
@@ -129,7 +131,9 @@ def _numbered(statistics: pl.DataFrame, rows: Any) -> pl.DataFrame:
     return statistics.with_columns(pl.Series("row", numbers))
 
 
-def _groups(ending: Ending, rows: Any) -> pl.Series | None:
+def _groups(ending: Ending, rows: Any, statistics: pl.DataFrame) -> pl.Series | None:
+    if "block" in statistics.columns:
+        return statistics["block"]
     names = [column.name for column in ending.prepared.columns if column.role == "group"]
     return ending.prepared.table.frame(names, rows).to_series() if names else None
 
@@ -217,7 +221,7 @@ def _calibration(task: AbstractTask, opened: Measured | None) -> Mapping[str, fl
 
 
 def _coverage(task: AbstractTask, opened: Measured | None) -> Mapping[str, float] | None:
-    if opened is None or getattr(task, "half_width", None) is None:
+    if opened is None or "low" not in opened.statistics.columns:
         return None
     frame = opened.statistics
     low, high, truth = (frame[name].to_numpy() for name in ("low", "high", "truth"))
@@ -270,7 +274,7 @@ def _write(
     files.write_text(folder / "learning.svg", curves.svg(found))
     text = report.report(dict(card), opened.statistics if opened else None, found)
     files.write_text(folder / "report.md", text)
-    if opened:
+    if opened and ending.prepared.task.rowwise:
         files.write_bytes(folder / "predictions.parquet", _parquet(opened))
     files.write_text(folder / "card.json", json.dumps(card, sort_keys=True, indent=1))
     if not card["interrupted"]:

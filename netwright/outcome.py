@@ -199,11 +199,12 @@ def fingerprint(prepared: Prepared) -> JSON:
     return {"columns": prepared.table.columns, "rows": prepared.table.height, "hash": str(total)}
 
 
-def seconds_to_score(linear: Trained | None, prepared: Prepared) -> float:
+def seconds_to_score(prepared: Prepared) -> float:
     """A guess at the seconds that calibration, test rows and card will take."""
     rows = len(prepared.split.test) + len(prepared.split.calibrate)
-    pictures = any(each.layout == "image" for each in prepared.inputs.fields())
-    return rows * (3e-4 if pictures else 5e-5) + 0.5
+    layouts = {each.layout for each in prepared.inputs.fields()}
+    each = 6e-3 if prepared.task.needs != "pooled" else 3e-4 if layouts - {"numbers", "codes"} else 5e-5
+    return rows * each + 0.5
 
 
 def finish(ending: Ending, tell: Callable[[Event], None]) -> Run:

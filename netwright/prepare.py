@@ -10,7 +10,7 @@ import numpy as np
 
 from netwright.base.errors import DataError, RecipeError
 from netwright.base.schema import Choice, Column, Finding, InputSpec
-from netwright.data import checks, columns, readers, roles, split
+from netwright.data import checks, columns, readers, roles, split, timelines
 from netwright.data.readers import media
 from netwright.data.table import ReadOptions, Table
 from netwright.request import Request, is_path
@@ -83,9 +83,9 @@ def prepare(source: Any, request: Request) -> Prepared:
         DataError: If the data cannot be used as they are.
         RecipeError: If what was asked for does not fit the data.
     """
-    table = readers.read(source, options(request))
+    table = _in_order(readers.read(source, options(request)), request)
     asked = roles.Asked(
-        target=request.target,
+        target=() if table.shape == "series" else request.target,
         drop=request.drop,
         keep=request.keep,
         time=request.time,
@@ -93,7 +93,7 @@ def prepare(source: Any, request: Request) -> Prepared:
         weight=request.weight,
     )
     table, wheres = _with_own_rows(table, request)
-    rule = "order" if table.shape == "corpus" else request.split
+    rule = "order" if table.shape in ("corpus", "series") else request.split
     assigned = roles.assign(table, asked)
     claim_name, why = choose_task(table.frame(assigned.targets), table, request)
     parts = split.make(
@@ -113,6 +113,8 @@ def prepare(source: Any, request: Request) -> Prepared:
     settings = {k.removeprefix("task."): v for k, v in request.set.items() if k.startswith("task.")}
     if request.metric:
         settings["metric"] = request.metric
+    if request.horizon and claim_name == "forecast":
+        settings["horizon"] = request.horizon
     task = TASKS[claim_name].fit(table.frame(assigned.targets, parts.train), settings)
     inputs = columns.Inputs.fit(decoded, decided, parts.train)
     task.bind(inputs)
@@ -210,6 +212,26 @@ def choose_task(target: pl.DataFrame, table: Table, request: Request) -> tuple[s
     runner_up = f"; next best: --task {claims[1][1]}, {claims[1][2]}" if len(claims) > 1 else ""
     of = f"target '{target.columns[0]}': " if target.width else ""
     return claims[0][1], f"{of}{claims[0][2]}{runner_up}"
+
+
+def _in_order(table: Table, request: Request) -> Table:
+    """The table as series where a forecast is asked for, or where there is a time, numbers and no target."""
+    if table.shape != "rows":
+        return table
+    asked = request.horizon is not None or request.task == "forecast"
+    named = bool(request.target) or "target" in table.roles.values()
+    named = named or any(name.lower() in roles.TARGETS for name in table.columns)
+    if not asked and (named or request.task):
+        return table
+    time = timelines.time_column(table, request.time)
+    if time is None and asked:
+        raise DataError(
+            f"{table.source} has no column that says when.",
+            hint="a forecast needs one: name it with --time COLUMN.",
+        )
+    if time is None or (not asked and not timelines.only_numbers(table, time)):
+        return table
+    return timelines.arrange(table, time, request.target, request.drop)
 
 
 def _with_own_rows(table: Table, request: Request) -> tuple[Table, dict[str, split.Where]]:

@@ -62,12 +62,13 @@ class Request:
             )
         if not 0 <= self.seed < 2**62:
             raise RecipeError(f"--seed is {self.seed}.", hint="give a whole number from 0 on.")
-        for flag, value in (("--horizon", self.horizon), ("--from", self.from_)):
-            if value is not None:
-                raise RecipeError(
-                    f"{flag} is given, but it has no effect yet.",
-                    hint="it arrives in a later version; leave it out.",
-                )
+        if self.horizon is not None and not 1 <= self.horizon <= 100_000:
+            raise RecipeError(f"--horizon is {self.horizon}.", hint="give a number of steps from 1 on.")
+        if self.from_ is not None:
+            raise RecipeError(
+                "--from is given, but it has no effect yet.",
+                hint="it arrives in a later version; leave it out.",
+            )
 
     @property
     def bytes(self) -> int | None:

@@ -29,12 +29,24 @@ if TYPE_CHECKING:
     from netwright.tasks.task import AbstractTask
 
 
+WATCHED = 400
+"""Windows that are watched while a network learns to answer each step: all of them would take too long."""
+
+
 @dataclass
 class Part:
     """The tensors of one part of the rows."""
 
     inputs: Mapping[str, Packed]
     target: Packed
+
+    def at_most(self, count: int) -> Part:
+        """So many of the examples, evenly spaced."""
+        rows = torch.linspace(0, len(self.target) - 1, min(count, len(self.target))).long()
+        return Part(
+            inputs={key: packed.some(rows) for key, packed in self.inputs.items()},
+            target=self.target.some(rows),
+        )
 
     def inputs_on(self, device: torch.device) -> Part:
         """The same with the inputs on a device."""
@@ -226,49 +238,6 @@ def _part_that_fits(job: Job, trainee: NetworkTrainee, batches: TensorFeed) -> i
     return machine.part_that_fits(trainee.module, bytes_an_example, job.settings.batch, memory)
 
 
-def linear(prepared: Prepared, parts: Mapping[str, Part], seed: int) -> Trained | None:
-    """The network without a hidden layer that a deeper one has to beat; None where it has no meaning."""
-    if prepared.task.needs != "pooled":
-        return None
-    return train_one(linear_job(prepared, seed), prepared, parts, lambda event: None)
-
-
-def linear_job(prepared: Prepared, seed: int) -> Job:
-    """A feedforward network with no hidden layer, trained for a number of steps the data alone set."""
-    spec = prepared.spec
-    width = sum(_width(field) for field in spec.inputs)
-    batch = max(1, min(256, spec.examples))
-    flops = 6.0 * width * spec.outputs * batch
-    steps = max(60, min(1500, int(6e10 / flops), 30 * spec.examples // batch + 200))
-    epochs = steps * batch / max(1, spec.examples)
-    settings = Settings(
-        lr=0.01,
-        batch=batch,
-        epochs=epochs,
-        ema=0.98,
-        weight_decay=0.01,
-        warmup=0.05,
-        decay=0.7,
-        evaluations=8,
-        patience=1000,
-        threads=1,
-    )
-    return Job(
-        network="feedforward", config={"depth": 0, "members": 1}, settings=settings, seed=seed, live=False
-    )
-
-
-def _width(field: Any) -> int:
-    if field.layout == "codes":
-        return int(sum(field.sizes))
-    if field.layout in ("tokens", "frames"):
-        return 64 * (field.shape[1] if field.layout == "frames" else 1)
-    size = 1
-    for side in field.shape:
-        size *= side
-    return size
-
-
 def job_from(choices: Mapping[str, Choice], family: str, spec: InputSpec, seed: int) -> Job:
     """The job that the choices describe.
 
@@ -312,7 +281,9 @@ def train_one(
     with machine.arithmetic(job.settings.threads):
         there = machine.device(job.device)
         built = network(job, prepared.spec, prepared.task).to(there)
-        trainee = NetworkTrainee(built, prepared.task, parts["select"].inputs_on(there), mirrors)
+        select = parts["select"]
+        select = select if prepared.task.needs == "pooled" else select.at_most(WATCHED)
+        trainee = NetworkTrainee(built, prepared.task, select.inputs_on(there), mirrors)
         batches = feed(prepared, parts["train"].inputs_on(there), job.seed, _weights(prepared))
         events: list[Event] = []
 

@@ -136,7 +136,7 @@ class Flags:
     ] = None
     horizon: Annotated[
         Word,
-        Option("--horizon", metavar="N", show_default="none", help="Steps to forecast; in a later version."),
+        Option("--horizon", metavar="N", show_default="none", help="Steps to forecast, from 1 on."),
     ] = None
     weight: Annotated[
         Word,

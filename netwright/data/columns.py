@@ -70,10 +70,10 @@ def _decide_one(
     table: Table, train: Rows, sample: pl.Series, kinds: Mapping[str, str], keep: bool
 ) -> tuple[Column, Finding | None]:
     name = sample.name
+    if table.kinds.get(name) == "channels":
+        return Column(name=name, kind="channels", role="input", why="a series in order of time"), None
     if name in kinds:
         kind, why = kinds[name], "--kind"
-        if KINDS[kind].coming:
-            raise KINDS[kind].refusal(name)
         if table.column(name, train).null_count() == len(train):
             raise DataError(
                 f"column '{name}' has no value in the training rows.", hint=f"drop it with --drop {name}."
@@ -83,16 +83,6 @@ def _decide_one(
     if problem:
         return Column(name=name, kind="category", role="ignore", why=problem.what), problem
     kind, why = _recognise(table, sample)
-    if KINDS[kind].coming:
-        finding = Finding(
-            name="coming",
-            what=f"column '{name}' looks like {kind} ({why}): {KINDS[kind].coming}",
-            where=name,
-            done="left out",
-            severity="warning",
-            columns=(name,),
-        )
-        return Column(name=name, kind=kind, role="ignore", why=KINDS[kind].coming), finding
     column = Column(name=name, kind=kind, role="input", why=why)
     return column, looks.odd(table, train, column)
 

@@ -83,7 +83,7 @@ class Divider:
         free = _without(pool, held)
         if len(free) < FEWEST - 1:
             raise too_few(self.table, len(free))
-        share = where.share or (END_SHARE if self.rule == "order" else TEST_SHARE)
+        share = where.share or (END_SHARE if self.table.shape == "corpus" else TEST_SHARE)
         count = min(max(1, round(share * len(free))), len(free) - 2)
         tested = free[self._draw(free, free, count, "test")]
         return tested, _without(pool, tested), f"{share:.3g} of the rows {self._words()} for the test"

@@ -107,10 +107,10 @@ def _is_id(sample: pl.Series) -> bool:
     values = numerals.numbers(present, comma=False)
     if np.isnan(values).mean() > 0.05:
         from netwright.data.kinds.date import find_format
-        from netwright.data.readers.media import is_picture_name
+        from netwright.data.readers.media import kind_of
 
         texts = [str(cell) for cell in present.head(50).to_list()]
-        wordy = sum(text.count(" ") >= 2 or is_picture_name(text) for text in texts)
+        wordy = sum(text.count(" ") >= 2 or kind_of(text) is not None for text in texts)
         return wordy < 0.5 * len(texts) and not find_format(present)
     if not np.all(values == np.floor(values)):
         return False

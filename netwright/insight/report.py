@@ -73,7 +73,7 @@ def _of_task(card: Card, statistics: pl.DataFrame) -> list[str]:
         return _classes(card, statistics)
     if "truth" in statistics.columns:
         return _numbers(statistics)
-    return _tags(statistics)
+    return _tags(statistics) if any(name.startswith("truth:") for name in statistics.columns) else []
 
 
 def _classes(card: Card, statistics: pl.DataFrame) -> list[str]:

@@ -11,10 +11,7 @@ import polars as pl
 from netwright.insight.baselines import Baseline, compare
 from netwright.insight.words import figure
 from netwright.objectives.intervals import bootstrap_difference, interval
-from netwright.objectives.metrics import Metric, lead_by
-
-IMBALANCED = 0.8
-"""Share of the largest training class above which accuracy says little."""
+from netwright.objectives.metrics import Metric
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,23 +33,6 @@ class Scores:
     high: float
     values: Mapping[str, float]
     rows: int
-
-
-def order(metrics: Sequence[Metric], *, asked: str = "", largest_share: float = 0.0) -> tuple[Metric, ...]:
-    """The metrics with the headline first.
-
-    Args:
-        metrics: The task's metrics in their own order.
-        asked: What the user asked for; "" leaves it to the data.
-        largest_share: Share of the largest class in the training rows; 0 where there are no classes.
-
-    Raises:
-        UnknownName: If no metric is called as asked.
-    """
-    if asked:
-        return lead_by(metrics, asked)
-    imbalanced = largest_share > IMBALANCED and metrics[0].name == "accuracy"
-    return lead_by(metrics, "balanced_accuracy") if imbalanced else tuple(metrics)
 
 
 def evaluate(

@@ -16,10 +16,10 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from netwright.base.errors import RecipeError
 from netwright.base.schema import Choice, InputSpec
 from netwright.networks.family import AbstractFamily, Features, Machine
 from netwright.networks.inputs import Inputs
+from netwright.networks.parts import ranges
 from netwright.networks.parts.residual import Residual
 
 FLOPS_A_THREAD = 2.5e10
@@ -56,22 +56,8 @@ class Feedforward(AbstractFamily):
             Raises:
                 RecipeError: If any is.
             """
-            wrong = [
-                f"network.{name} = {getattr(self, name)}"
-                for name, low, high in (
-                    ("depth", 0, 100),
-                    ("width", 1, 100_000),
-                    ("members", 1, 1_000),
-                    ("dropout", 0.0, 0.9),
-                    ("embedding_width", 1, 1_000),
-                )
-                if not low <= getattr(self, name) <= high
-            ]
-            if wrong:
-                raise RecipeError(
-                    f"out of range: {', '.join(wrong)}.",
-                    hint="depth 0-100, width from 1, members from 1, dropout 0-0.9.",
-                )
+            wide = {"depth": (0, 100), "width": (1, 100_000), "members": (1, 1_000), "dropout": (0.0, 0.9)}
+            ranges.check(self, {**wide, "embedding_width": (1, 1_000)})
 
     def __init__(self, config: Config, spec: InputSpec) -> None:
         super().__init__(config, spec)

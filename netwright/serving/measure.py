@@ -26,12 +26,10 @@ class Answered:
 
     Attributes:
         rows: Row numbers of the table.
-        target: Their targets as the task encodes them.
         findings: What is to be said about the other rows, and about unseen labels.
     """
 
     rows: Rows
-    target: Tensor
     findings: tuple[str, ...]
 
 
@@ -42,6 +40,8 @@ def answered(table: Table, task: AbstractTask, readable: Rows) -> Answered:
         DataError: If a target column is not there, or no row is left.
     """
     names = list(task.columns)
+    if not task.rowwise:
+        return Answered(rows=readable, findings=())
     lacking = [name for name in names if name not in table.columns]
     if lacking:
         raise DataError(
@@ -62,23 +62,23 @@ def answered(table: Table, task: AbstractTask, readable: Rows) -> Answered:
             hint="evaluating needs the answers; predict does not.",
         )
     kept = target[torch.from_numpy(rows)]
-    return Answered(rows=rows, target=kept, findings=_findings(known_B, readable_B, kept))
+    return Answered(rows=rows, findings=_findings(known_B, readable_B, kept))
 
 
-def measure(task: AbstractTask, output_KBO: Tensor, target: Tensor, seed: int) -> dict[str, JSON]:
+def measure(task: AbstractTask, observed: Tensor, target: Packed, seed: int) -> dict[str, JSON]:
     """The headline with its 95 % interval, every metric, and the best constant answer for these rows.
 
     Args:
         task: The fitted task.
-        output_KBO: Outputs of the network.
-        target: Targets of the same rows, as the task encodes them.
+        observed: What the task keeps of the network's outputs.
+        target: Targets of the same examples, as the task makes them.
         seed: For the bootstrap.
     """
-    statistics = task.statistics(output_KBO, target)
+    statistics = task.statistics(observed, target.values)
     headline = task.metrics[0]
     low, high = interval(statistics, headline, seed=seed)
     values = {each.name: float(each.reduce(statistics)) for each in task.metrics}
-    rival = task.blind(Packed(target), Packed(target))
+    rival = task.blind(target, target)
     blind = float(headline.reduce(rival.statistics))
     value = values[headline.name]
     return {

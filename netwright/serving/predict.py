@@ -14,10 +14,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from netwright.base.errors import RecipeError
-from netwright.base.schema import JSON, Recipe
+from netwright.base.errors import DataError, RecipeError
+from netwright.base.schema import JSON, LENGTHS, Recipe
+from netwright.data import timelines
 from netwright.data.columns import cells, decode
 from netwright.data.kinds import MEDIA
+from netwright.data.kinds.channels import Channels
 from netwright.data.kinds.text import Text
 from netwright.data.packed import gather
 from netwright.data.table import ReadOptions, Rows, Table
@@ -28,7 +30,9 @@ from netwright.serving.plain import from_plain
 from netwright.serving.restore import blank, restore
 from netwright.serving.rows import as_table
 from netwright.serving.writing import Sampling, write
-from netwright.tasks.network import AT_ONCE
+from netwright.tasks.forecast import Forecast
+from netwright.tasks.generate import Generate
+from netwright.tasks.network import AT_ONCE, observed
 
 if TYPE_CHECKING:
     import polars as pl
@@ -91,6 +95,10 @@ class Model:
             RecipeError: If a setting is out of range or says nothing to this task.
         """
         self._check_settings(top, threshold)
+        if isinstance(self.task, Generate):
+            raise RecipeError("the model writes text.", hint="use netwright generate, or model.generate.")
+        if isinstance(self.task, Forecast):
+            return self._ahead(self.task, self._table(rows))
         table, rows_read, notes = self._readable(self._table(rows))
         output_KBO = self._some_outputs(table, rows_read)
         answers = self.task.answer(output_KBO, top=top, threshold=threshold, probabilities=probabilities)
@@ -111,11 +119,14 @@ class Model:
         """
         table, rows_read, _ = self._readable(self._table(rows))
         chosen = answered(table, self.task, rows_read)
-        measured = measure(self.task, self.outputs(table, chosen.rows), chosen.target, self.recipe.seed)
+        inputs, target = self.task.examples(table, chosen.rows, self.inputs, learn=False)
+        measured = measure(
+            self.task, observed(self.network, self.task, inputs, target), target, self.recipe.seed
+        )
         names = list(self.task.columns)
         return {
             "task": self.task.name,
-            "target": names[0] if len(names) == 1 else names,
+            "target": names[0] if len(names) == 1 else names or None,
             "network": self._bundle.network["name"],
             "rows": {"test": len(chosen.rows)},
             **measured,
@@ -180,6 +191,23 @@ class Model:
         """
         bundles.save(self._bundle, path)
 
+    def _ahead(self, task: Forecast, table: Table) -> pl.DataFrame:
+        """What follows the last moment of a history."""
+        kind = self.inputs.kinds[0]
+        assert isinstance(kind, Channels)
+        if table.height < kind.back:
+            raise DataError(
+                f"{table.source} has {table.height:,} moments; the model looks {kind.back:,} back.",
+                hint="give a longer history.",
+            )
+        rows = np.arange(table.height - kind.back, table.height)
+        x_LF = kind.encode(table.frame(kind.columns, rows)).values
+        length_F = torch.full((x_LF.shape[1],), kind.back)
+        with torch.inference_mode():
+            key = kind.field().key
+            output_KFH: Tensor = self.network({key: x_LF.T.unsqueeze(2).contiguous(), key + LENGTHS: length_F})
+        return task.ahead(output_KFH, x_LF[-1].numpy(), self.inputs)
+
     def _batch(self, table: Table, rows: Rows | None) -> Tensor:
         packed = self.inputs.encode(table, rows)
         with torch.inference_mode():
@@ -188,6 +216,11 @@ class Model:
 
     def _table(self, rows: Any) -> Table:
         table = as_table(rows, self.columns, self._options)
+        time = [column.name for column in self.columns if column.role == "time"]
+        if isinstance(self.task, Forecast) and time:
+            table = timelines.arrange(
+                table, timelines.time_column(table, time[0]) or time[0], self.task.columns, ()
+            )
         self.inputs.check_new(table)
         return table
 

@@ -97,7 +97,7 @@ def blank(spec: InputSpec) -> dict[str, Tensor]:
     made = {}
     for each in spec.inputs:
         ragged = each.layout in ("tokens", "frames")
-        shape = (min(8, each.shape[0]), *each.shape[1:]) if ragged else each.shape
+        shape = (min(8, each.shape[0]), *each.shape[1:]) if ragged and not each.anchored else each.shape
         made[each.key] = torch.zeros((1, *shape), dtype=DTYPES[each.layout])
         if ragged:
             made[each.key + LENGTHS] = torch.tensor([shape[0]])

@@ -8,8 +8,9 @@ TASKS = Registry(
         "classify": "netwright.tasks.classify:Classify",
         "regress": "netwright.tasks.regress:Regress",
         "tag": "netwright.tasks.tag:Tag",
+        "forecast": "netwright.tasks.forecast:Forecast",
         "generate": "netwright.tasks.generate:Generate",
     },
 )
-COMING = ("forecast", "translate", "transcribe", "recommend")
+COMING = ("translate", "transcribe", "recommend")
 """Tasks that are known by name and arrive in a later version."""

@@ -45,6 +45,8 @@ class Generate(AbstractTask):
     name = "generate"
     needs = "steps"
     causal = True
+    rowwise = False
+    calibrates = False
 
     @dataclass(frozen=True, kw_only=True)
     class Settings:
@@ -187,6 +189,7 @@ class Generate(AbstractTask):
 
         assert target.spans is not None
         text = train.values.numpy()
+        text = text[text > 0]
         flat = target.values.numpy()
         counts = flat > 0
         nats = np.zeros(len(flat))

@@ -58,6 +58,9 @@ class AbstractTask(ABC):
         name: The word for it in `--task`.
         needs: What it asks a family for.
         causal: Whether a step may see only itself and earlier ones.
+        rowwise: Whether an example is a row of the table.
+        least_squares: Whether a network without a hidden layer is solved in closed form.
+        calibrates: Whether it has something to fit on calibration rows.
         blind_words: Name of the best answer without any input, and what it does.
         Settings: Frozen keyword-only dataclass of what `--set task.NAME=VALUE` may change.
         outputs: Numbers the head gives for one example.
@@ -68,6 +71,9 @@ class AbstractTask(ABC):
     name: ClassVar[str]
     needs: ClassVar[Needs] = "pooled"
     causal: ClassVar[bool] = False
+    rowwise: ClassVar[bool] = True
+    least_squares: ClassVar[bool] = False
+    calibrates: ClassVar[bool] = True
     blind_words: ClassVar[tuple[str, str]]
     Settings: ClassVar[type[Any]]
     outputs: int

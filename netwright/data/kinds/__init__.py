@@ -14,7 +14,7 @@ KINDS = Registry(
         "image": "netwright.data.kinds.image:Image",
         "audio": "netwright.data.kinds.audio:Audio",
         "series": "netwright.data.kinds.series:Series",
-        "item": "netwright.data.kinds.item:Item",
+        "channels": "netwright.data.kinds.channels:Channels",
     },
 )
 """Name -> class. The order is the order of the blocks a network gets."""

@@ -98,7 +98,8 @@ class Audio(AbstractKind):
             return cells, dict.fromkeys(empty, "there is none")
         rate, mels = (_whole(settings, name, cells.name) for name in ("rate", "mels"))
         found, bad = sounds.all_frames(pixels.sources_of(cells), rate, mels)
-        return pl.Series(cells.name, [each.ravel() for each in found], dtype=pl.List(pl.Float32)), bad
+        lists = [pl.Series(each.ravel()) for each in found]  # bare arrays of one length would become an Array
+        return pl.Series(cells.name, lists, dtype=pl.List(pl.Float32)), bad
 
     @classmethod
     def fit(cls, block: pl.DataFrame, columns: Sequence[Column]) -> Self:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 
-from netwright.base.errors import RecipeError
 from netwright.base.schema import JSON, Choice, Column, Field, Shape
 from netwright.data.packed import Packed
 
@@ -25,11 +24,9 @@ class AbstractKind(ABC):
 
     Attributes:
         name: The word for it in `--kind COL=KIND`.
-        coming: For a kind that is recognised but not read yet: the sentence that says so.
     """
 
     name: ClassVar[str]
-    coming: ClassVar[str] = ""
 
     @classmethod
     @abstractmethod
@@ -99,44 +96,3 @@ class AbstractKind(ABC):
         Raises:
             BundleError: If the facts are not what `state` writes.
         """
-
-
-class AbstractComing(AbstractKind):
-    """A kind that is recognised and named, but that this version cannot read yet."""
-
-    @classmethod
-    def fit(cls, block: pl.DataFrame, columns: Sequence[Column]) -> Self:
-        """Refuses.
-
-        Raises:
-            RecipeError: Always, with the sentence that says what is coming.
-        """
-        raise cls.refusal(*(column.name for column in columns))
-
-    @classmethod
-    def refusal(cls, *names: str) -> RecipeError:
-        """The error for columns that were asked to be this kind."""
-        quoted = ", ".join(f"'{name}'" for name in names)
-        hint = f"leave out --kind, or leave the column out with --drop {','.join(names)}."
-        return RecipeError(f"column {quoted} cannot be read as {cls.name}: {cls.coming}.", hint=hint)
-
-    def reads(self) -> tuple[str, ...]:
-        """Refuses, as `fit` does."""
-        raise self.refusal()
-
-    def field(self) -> Field:
-        """Refuses, as `fit` does."""
-        raise self.refusal()
-
-    def encode(self, block: pl.DataFrame) -> Packed:
-        """Refuses, as `fit` does."""
-        raise self.refusal(*block.columns)
-
-    def state(self) -> tuple[JSON, Mapping[str, Tensor]]:
-        """Refuses, as `fit` does."""
-        raise self.refusal()
-
-    @classmethod
-    def restore(cls, facts: Any, tensors: Mapping[str, Tensor]) -> Self:
-        """Refuses, as `fit` does."""
-        raise cls.refusal()

@@ -8,12 +8,12 @@ import torch
 from torch import Tensor, nn
 
 from netwright.base.schema import Field
-from netwright.networks.inputs.bags import Bag, Pieces
+from netwright.networks.inputs.bags import Bag, Pieces, Window
 from netwright.networks.inputs.codes import Codes
 from netwright.networks.inputs.images import Flat
 from netwright.networks.inputs.numbers import Numbers
 
-Made = Bag | Codes | Flat | Numbers | Pieces
+Made = Bag | Codes | Flat | Numbers | Pieces | Window
 BAG = 64
 """Features that a bag of tokens is embedded in."""
 
@@ -35,7 +35,7 @@ def make(field: Field, embedding: str, width: int) -> Made:
     if field.layout == "tokens":
         return Bag(field, BAG)
     if field.layout == "frames":
-        return Pieces(field)
+        return Window(field) if field.anchored else Pieces(field)
     raise AssertionError(f"no input for layout {field.layout!r}")
 
 
@@ -51,7 +51,7 @@ class Inputs(nn.Module):
     def forward(self, inputs: Mapping[str, Tensor]) -> Tensor:
         """(B, width) float32."""
         parts = [
-            module(inputs if isinstance(module, Bag | Pieces) else inputs[key])
+            module(inputs if isinstance(module, Bag | Pieces | Window) else inputs[key])
             for key, module in zip(self.keys, self.each, strict=True)
         ]
         return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)

@@ -51,6 +51,21 @@ class Bag(nn.Module):
         return nn.functional.embedding_bag(place_BN, self.table, per_sample_weights=weight_BN, mode="sum")
 
 
+class Window(nn.Module):
+    """Frames of one length, side by side, relative to the last."""
+
+    def __init__(self, field: Field) -> None:
+        super().__init__()
+        self.key = field.key
+        self.scale = Scale(field)
+        self.width = field.shape[0] * field.shape[1]
+
+    def forward(self, inputs: Mapping[str, Tensor]) -> Tensor:
+        """(B, T, D) frames to (B, T * D)."""
+        found: Tensor = self.scale(inputs[self.key]).flatten(1)
+        return found
+
+
 class Pieces(nn.Module):
     """Means of frames over parts of equal length, one after the other."""
 

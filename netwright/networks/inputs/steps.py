@@ -57,12 +57,14 @@ class Scale(nn.Module):
     def __init__(self, field: Field) -> None:
         super().__init__()
         width = field.shape[1]
+        self.anchored = field.anchored
         self.register_buffer("center_D", torch.tensor(field.center or (0.0,) * width))
         self.register_buffer("inverse_D", 1.0 / torch.tensor(field.scale or (1.0,) * width))
 
     def forward(self, x_BTD: Tensor) -> Tensor:
         """(B, T, D) to the same."""
-        return (x_BTD.float() - self.center_D) * self.inverse_D  # type: ignore[operator]
+        x: Tensor = (x_BTD.float() - self.center_D) * self.inverse_D  # type: ignore[operator]
+        return x - x[:, -1:] if self.anchored else x
 
 
 def mask(length_B: Tensor, steps: int) -> Tensor:

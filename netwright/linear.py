@@ -1,0 +1,93 @@
+"""The network without a hidden layer, that a deeper one has to beat: stepped towards, or solved."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from netwright import training
+from netwright.data.packed import gather
+from netwright.learning.closed import least_squares
+from netwright.learning.trainee import Settings
+from netwright.training import Job, Part, Trained
+
+if TYPE_CHECKING:
+    from netwright.prepare import Prepared
+
+
+def train(prepared: Prepared, parts: Mapping[str, Part], seed: int) -> Trained | None:
+    """The network without a hidden layer that a deeper one has to beat; None where it has no meaning."""
+    if prepared.task.needs != "pooled":
+        return None
+    job = job_for(prepared, seed)
+    if prepared.task.least_squares:
+        return _solved(job, prepared, parts)
+    return training.train_one(job, prepared, parts, lambda event: None)
+
+
+def _solved(job: Job, prepared: Prepared, parts: Mapping[str, Part]) -> Trained:
+    """The linear network in closed form, its penalty chosen on the select rows."""
+    began = time.monotonic()
+    built, train, select = training.network(job, prepared.spec, prepared.task), parts["train"], parts["select"]
+    trainee = training.NetworkTrainee(built.eval(), prepared.task, select)
+
+    def batches() -> Iterator[tuple[Tensor, Tensor]]:
+        for rows in torch.split(torch.arange(len(train.target)), 4_096):
+            features = built.family.encode(gather(train.inputs, rows)).pooled_KBD
+            assert features is not None
+            yield features[0], train.target.take(rows)[:, 0]
+
+    def put(weight: Tensor, bias: Tensor) -> float:
+        built.head.get_parameter("weight_KDO").copy_(weight.unsqueeze(0))
+        built.head.get_parameter("bias_KO").copy_(bias.unsqueeze(0))
+        return float(trainee.evaluate()["loss"])
+
+    with torch.no_grad():
+        weight, bias, _ = least_squares(batches(), put)
+        put(weight, bias)
+    found = trainee.evaluate()
+    seconds = time.monotonic() - began
+    ended = {"reason": "solved", "steps": 0, "epochs": 0.0, "best_step": 0, "seconds": seconds}
+    return Trained(
+        network=built, job=job, events=[], plans=(), ended=ended, score=found["score"], loss=found["loss"]
+    )
+
+
+def job_for(prepared: Prepared, seed: int) -> Job:
+    """A feedforward network with no hidden layer, trained for a number of steps the data alone set."""
+    spec = prepared.spec
+    width = sum(_width(field) for field in spec.inputs)
+    batch = max(1, min(256, spec.examples))
+    flops = 6.0 * width * spec.outputs * batch
+    steps = max(60, min(1500, int(6e10 / flops), 30 * spec.examples // batch + 200))
+    epochs = steps * batch / max(1, spec.examples)
+    settings = Settings(
+        lr=0.01,
+        batch=batch,
+        epochs=epochs,
+        ema=0.98,
+        weight_decay=0.01,
+        warmup=0.05,
+        decay=0.7,
+        evaluations=8,
+        patience=1000,
+        threads=1,
+    )
+    return Job(
+        network="feedforward", config={"depth": 0, "members": 1}, settings=settings, seed=seed, live=False
+    )
+
+
+def _width(field: Any) -> int:
+    if field.layout == "codes":
+        return int(sum(field.sizes))
+    if field.layout in ("tokens", "frames"):
+        return 64 * (field.shape[1] if field.layout == "frames" else 1)
+    size = 1
+    for side in field.shape:
+        size *= side
+    return size
