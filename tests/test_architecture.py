@@ -126,7 +126,11 @@ def test_classes_have_few_public_methods() -> None:
         methods = [each for each in node.body if isinstance(each, ast.FunctionDef)]
         own = [each.name for each in methods if "property" not in map(name_of, each.decorator_list)]
         found[f"{where} {node.name}"] = len([name for name in own if not name.startswith("_")])
-    most = {"AbstractTask": 17, "Generate": 15}  # from cells to answers: all that families must not know
+    most = {
+        "AbstractTask": 17,
+        "Generate": 15,
+        "Forecast": 14,
+    }  # from cells to answers: all that families must not know
     assert not {each: n for each, n in found.items() if n > most.get(each.split()[-1], MOST_METHODS)}
 
 

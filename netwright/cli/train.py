@@ -135,7 +135,7 @@ class Flags:
         Option("--time", metavar="COL", show_default="none", help="Column with the time, for --split time."),
     ] = None
     horizon: Annotated[
-        Word,
+        int | None,
         Option("--horizon", metavar="N", show_default="none", help="Steps to forecast, from 1 on."),
     ] = None
     weight: Annotated[

@@ -126,6 +126,15 @@ class Divider:
             return held, held, True
         return held[first], held[second], False
 
+    def before(self, rows: Rows, later: Rows) -> Rows:
+        """Those of the rows that come before all others; what comes after is left out, and said."""
+        early = rows[rows < later.min()] if len(later) else rows
+        if len(early) < len(rows):
+            what = f"{len(rows) - len(early):,} rows come after those that are held out"
+            done = "not used: nothing is learned from the future"
+            self.findings.append(Finding(name="later rows", what=what, count=len(rows) - len(early), done=done))
+        return early
+
     def seen(self, rows: Rows, others: Rows, *, named: str) -> Rows:
         """Those of the rows that also stand in the others; said, never changed."""
         if not len(rows) or not self.roles.names("input") or self.rule == "order":
@@ -152,7 +161,12 @@ class Divider:
         if self.rule == "group":
             units = self._enough_groups(units, 3 if part == "test" else 2)
         by_class = part == "test" and self.stratify and self.rule == "random"
-        return units.rows(parting.take(units, count, at_least_one=by_class))
+        taken = parting.take(units, count, at_least_one=by_class)
+        if (
+            self.rule == "group" and part == "test" and (~taken).sum() < 2
+        ):  # training and validation need one each
+            taken[np.flatnonzero(taken)[1:]] = False
+        return units.rows(taken)
 
     def _enough_groups(self, units: parting.Units, fewest: int) -> parting.Units:
         if len(units) < fewest:

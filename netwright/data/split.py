@@ -81,6 +81,8 @@ def make(
     tested, rest, test_why = divider.test(test, parts)
     held, validation_why = divider.validation(validation, parts, tested, rest)
     train = rest[~np.isin(rest, held)]
+    if rule == "order":
+        train = divider.before(train, np.union1d(held, tested))
     if not len(train):
         raise too_few(table, 0)
     select, calibrate, shared = divider.halves(held)

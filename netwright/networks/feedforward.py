@@ -22,9 +22,6 @@ from netwright.networks.inputs import Inputs
 from netwright.networks.parts import ranges
 from netwright.networks.parts.residual import Residual
 
-FLOPS_A_THREAD = 2.5e10
-"""Sustained float32 operations a second that a recipe plans with; no machine is measured for it."""
-
 
 class Feedforward(AbstractFamily):
     """Layers of weighted sums; each row on its own."""

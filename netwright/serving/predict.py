@@ -248,14 +248,15 @@ class Model:
         for name, reasons in bad.items():
             for row, reason in reasons.items():
                 said_B[row].append(f"{name} is unreadable: {reason}")
-        lost = sorted({row for reasons in bad.values() for row in reasons})
         for kind, block in zip(self.inputs.kinds, self.inputs.columns, strict=True):
             if block[0].kind in MEDIA:
                 continue
             for row, note in enumerate(kind.notes(cells(table, block, None))):
                 if note:
                     said_B[row].append(note)
-        rows = np.setdiff1d(np.arange(table.height, dtype=np.int64), np.array(lost, dtype=np.int64))
+        rows = np.arange(table.height, dtype=np.int64)
+        for reasons in bad.values():
+            rows = np.setdiff1d(rows, list(reasons))
         return decoded, rows, ["; ".join(said) for said in said_B]
 
     def _some_outputs(self, table: Table, rows: Rows) -> Tensor:

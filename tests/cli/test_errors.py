@@ -117,7 +117,7 @@ def test_windows_is_told_in_one_sentence(
         (["train", "x.csv", "--kind", "zip"], "COL=KIND"),
         (["train", "x.csv", "--resume", "runs/x"], "DATA is given beside --resume"),
         (["train", "--resume", "runs/x", "--seed", "3"], "--seed is given beside --resume"),
-        (["train", "no/such.csv", "--horizon", "3"], "later version"),
+        (["train", "no/such.csv", "--horizon", "0"], "from 1 on"),
         (["train", "no/such.csv", "--from", "m"], "later version"),
         (["train", "no/such.csv"], "no/such.csv"),
         (["train", "--resume", "no/such"], "no/such"),

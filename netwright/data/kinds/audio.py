@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from netwright.base.errors import BundleError, RecipeError
+from netwright.base.errors import BundleError
 from netwright.base.schema import JSON, Choice, Column, Field, Shape
 from netwright.data.kinds import pixels, ragged, sounds
 from netwright.data.kinds.kind import AbstractKind
@@ -208,12 +208,4 @@ LIMITS = {"rate": (1_000, 96_000), "mels": (8, 256), "longest": (1, 100_000)}
 
 
 def _whole(settings: Mapping[str, Any], name: str, column: str) -> int:
-    low, high = LIMITS[name]
-    try:
-        found = int(settings[name])
-    except (TypeError, ValueError):
-        found = low - 1
-    if not low <= found <= high:
-        hint = f"give a whole number from {low:,} to {high:,}."
-        raise RecipeError(f"kind.{column}.{name} is {settings[name]!r}.", hint=hint)
-    return found
+    return ragged.whole(settings[name], f"kind.{column}.{name}", *LIMITS[name])

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, Self, final
 import numpy as np
 import torch
 
-from netwright.base.errors import BundleError, RecipeError
+from netwright.base.errors import BundleError
 from netwright.base.schema import JSON, Choice, Column, Field, Shape
+from netwright.data.kinds import ragged
 from netwright.data.kinds.kind import AbstractKind
 from netwright.data.packed import Packed
 
@@ -58,11 +59,9 @@ class Channels(AbstractKind):
         """
         values = block.to_numpy().astype(np.float64)
         asked = columns[0].settings.get("back") or cls.derive(block, 0, 1.0)["back"].value
-        if not str(asked).isdigit() or not 1 <= int(asked) < block.height:
-            hint = f"give a whole number from 1 to {block.height - 1:,}."
-            raise RecipeError(f"kind.{columns[0].name}.back is {asked!r}.", hint=hint)
+        back = ragged.whole(asked, f"kind.{columns[0].name}.back", 1, max(1, block.height - 1))
         scale = values.std(0)
-        return cls(block.columns, values.mean(0).tolist(), np.where(scale > 0, scale, 1.0).tolist(), int(asked))
+        return cls(block.columns, values.mean(0).tolist(), np.where(scale > 0, scale, 1.0).tolist(), back)
 
     def reads(self) -> tuple[str, ...]:
         """Names of the columns of the block."""

@@ -96,11 +96,6 @@ def infinite(cells: pl.Series) -> int:
     return int(np.isinf(cells.to_numpy()).sum())
 
 
-def is_plain(text: str) -> bool:
-    """Whether a cell is a number without any decoration."""
-    return _PLAIN.fullmatch(text) is not None
-
-
 def shortest(value: float) -> str:
     """A number for a sentence: `17`, `0.25`, `1.5e+12`."""
     if value == int(value) and abs(value) < 1e15:

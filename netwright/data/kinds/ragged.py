@@ -1,15 +1,16 @@
-"""Cells of several numbers in order: lists as packed frames, and the bits that augment them."""
+"""What ragged kinds share: lists as packed frames, the bits that augment them, settings that are counts."""
 
 # N = rows, B = rows of a batch, T = steps, D = numbers a step
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
+from netwright.base.errors import RecipeError
 from netwright.data.packed import Packed
 
 if TYPE_CHECKING:
@@ -39,3 +40,18 @@ def pieces(draws_B: npt.NDArray[np.uint64]) -> npt.NDArray[np.float32]:
     shifts = np.arange(PIECES, dtype=np.uint64) * np.uint64(10)
     bits = (draws_B[:, None] >> shifts) & np.uint64(1023)
     return (bits.astype(np.float32) + 0.5) / 1024.0
+
+
+def whole(value: Any, name: str, low: int, high: int) -> int:
+    """A setting as a whole number.
+
+    Raises:
+        RecipeError: If it is none, or out of range.
+    """
+    try:
+        found = int(value)
+    except (TypeError, ValueError):
+        found = low - 1
+    if not low <= found <= high:
+        raise RecipeError(f"{name} is {value!r}.", hint=f"give a whole number from {low:,} to {high:,}.")
+    return found

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self, final
 
 import numpy as np
 
-from netwright.base.errors import BundleError, RecipeError
+from netwright.base.errors import BundleError
 from netwright.base.schema import JSON, Choice, Column, Field, Shape
 from netwright.data.kinds import ragged
 from netwright.data.kinds.kind import AbstractKind
@@ -76,12 +76,11 @@ class Series(AbstractKind):
         """
         name, cells = columns[0].name, block.to_series()
         asked = columns[0].settings.get("longest") or cls.derive(block, 0, 1.0)["longest"].value
-        if not str(asked).isdigit() or not 1 <= int(asked) <= 1_000_000:
-            raise RecipeError(f"kind.{name}.longest is {asked!r}.", hint="give a whole number from 1 on.")
+        longest = ragged.whole(asked, f"kind.{name}.longest", 1, 1_000_000)
         flat = _lists(cells).explode().drop_nulls().to_numpy()
         flat = flat[np.isfinite(flat)]
         center, scale = (float(flat.mean()), float(flat.std())) if len(flat) else (0.0, 1.0)
-        return cls(name, int(asked), center, scale or 1.0)
+        return cls(name, longest, center, scale or 1.0)
 
     def reads(self) -> tuple[str, ...]:
         """Names of the columns of the block."""

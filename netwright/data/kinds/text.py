@@ -11,6 +11,7 @@ import torch
 from netwright.base.errors import BundleError, RecipeError
 from netwright.base.schema import JSON, Choice, Column, Field, Shape
 from netwright.data import tokens
+from netwright.data.kinds import ragged
 from netwright.data.kinds.kind import AbstractKind
 from netwright.data.packed import Packed
 from netwright.data.tokens import END, Codes, Tokenizer
@@ -101,10 +102,11 @@ class Text(AbstractKind):
         how = settings["tokens"]
         if how not in ("bpe", "words", "characters"):
             raise RecipeError(f"kind.{name}.tokens is {how!r}.", hint="give bpe, words or characters.")
-        size = _whole(settings["size"], f"kind.{name}.size", 300 if how == "bpe" else 8, tokens.MOST)
-        longest = _whole(settings["longest"], f"kind.{name}.longest", 1, 1_000_000)
+        size = ragged.whole(settings["size"], f"kind.{name}.size", 300 if how == "bpe" else 8, tokens.MOST)
+        longest = ragged.whole(settings["longest"], f"kind.{name}.longest", 1, 1_000_000)
         lower = str(settings["lower"]).lower() in ("true", "1", "yes")
-        texts = _within(_texts(block.to_series()), FITTED)
+        texts = _texts(block.to_series())
+        texts = texts[:: 1 + sum(map(len, texts)) // FITTED]
         return cls(name, Tokenizer.fit(texts, how, size, lower), longest)
 
     def reads(self) -> tuple[str, ...]:
@@ -197,22 +199,6 @@ def _texts(cells: pl.Series) -> list[str]:
 
     ready = cells if cells.dtype == pl.String else cells.cast(pl.String, strict=False)
     return [cell or "" for cell in ready.to_list()]
-
-
-def _within(texts: list[str], characters: int) -> list[str]:
-    """Every so manieth text, so that there are not more characters."""
-    total = sum(map(len, texts))
-    return texts[:: -(-total // characters)] if total > characters else texts
-
-
-def _whole(value: Any, name: str, low: int, high: int) -> int:
-    try:
-        found = int(value)
-    except (TypeError, ValueError):
-        found = low - 1
-    if not low <= found <= high:
-        raise RecipeError(f"{name} is {value!r}.", hint=f"give a whole number from {low:,} to {high:,}.")
-    return found
 
 
 def _probably(sample: pl.Series) -> bool:

@@ -12,9 +12,7 @@ from torch import Tensor, nn
 from netwright.base.schema import LENGTHS, Field
 from netwright.networks.inputs.steps import Scale, mask
 
-GRAMS = 2
-"""Tokens in a row that are one feature, up to."""
-FACTORS = (1, 92_821)
+FACTOR = 92_821
 BUCKETS = 2**16
 """Places that pairs of tokens share by their hashes."""
 PIECES = 16
@@ -41,7 +39,7 @@ class Bag(nn.Module):
         """(B, T) tokens to (B, D)."""
         code_BT, length_B = inputs[self.key], inputs[self.key + LENGTHS]
         there_BT = mask(length_B, code_BT.shape[1])
-        pair_BT = (code_BT[:, :-1] * FACTORS[1] + code_BT[:, 1:]) % self.buckets + self.tokens
+        pair_BT = (code_BT[:, :-1] * FACTOR + code_BT[:, 1:]) % self.buckets + self.tokens
         place_BN = torch.cat([code_BT, pair_BT], dim=1)
         there_BN = torch.cat([there_BT, there_BT[:, 1:]], dim=1)
         weight_BN = there_BN.to(self.table.dtype)
