@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from netwright.tasks.task import AbstractTask
 
 
-WATCHED = 400
-"""Windows that are watched while a network learns to answer each step: all of them would take too long."""
+WATCHED = {"pooled": 2_000, "steps": 400, "decoder": 400}
+"""Windows that are watched while a network learns, by what is answered: all of them would take too long."""
 
 
 @dataclass
@@ -282,7 +282,7 @@ def train_one(
         there = machine.device(job.device)
         built = network(job, prepared.spec, prepared.task).to(there)
         select = parts["select"]
-        select = select if prepared.task.needs == "pooled" else select.at_most(WATCHED)
+        select = select if prepared.task.rowwise else select.at_most(WATCHED[prepared.task.needs])
         trainee = NetworkTrainee(built, prepared.task, select.inputs_on(there), mirrors)
         batches = feed(prepared, parts["train"].inputs_on(there), job.seed, _weights(prepared))
         events: list[Event] = []

@@ -93,6 +93,8 @@ class Feedforward(AbstractFamily):
     def suits(cls, spec: InputSpec) -> int:
         """Best for tables; good for bags of words; for pictures only where nothing else is."""
         layouts = {field.layout for field in spec.inputs}
+        if all(field.anchored for field in spec.inputs):
+            return 95
         return 20 if "image" in layouts else 40 if "frames" in layouts else 80 if "tokens" in layouts else 90
 
     @classmethod
