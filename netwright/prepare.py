@@ -110,12 +110,9 @@ def prepare(source: Any, request: Request) -> Prepared:
     decided = tuple(_with_settings(each, by_hand) for each in decided)
     decided, derived = _derive_kinds(table, parts, decided, request)
     decoded, parts, damaged = _decode(table, parts, decided)
-    settings = {k.removeprefix("task."): v for k, v in request.set.items() if k.startswith("task.")}
-    if request.metric:
-        settings["metric"] = request.metric
-    if request.horizon and claim_name == "forecast":
-        settings["horizon"] = request.horizon
-    task = TASKS[claim_name].fit(table.frame(assigned.targets, parts.train), settings)
+    task = TASKS[claim_name].fit(
+        table.frame(assigned.targets, parts.train), _task_settings(request, claim_name)
+    )
     inputs = columns.Inputs.fit(decoded, decided, parts.train)
     task.bind(inputs)
     findings = _once(
@@ -212,6 +209,16 @@ def choose_task(target: pl.DataFrame, table: Table, request: Request) -> tuple[s
     runner_up = f"; next best: --task {claims[1][1]}, {claims[1][2]}" if len(claims) > 1 else ""
     of = f"target '{target.columns[0]}': " if target.width else ""
     return claims[0][1], f"{of}{claims[0][2]}{runner_up}"
+
+
+def _task_settings(request: Request, task: str) -> dict[str, Any]:
+    """Settings of the task: those of `--set task.NAME=VALUE`, and those that have a flag of their own."""
+    settings = {k.removeprefix("task."): v for k, v in request.set.items() if k.startswith("task.")}
+    if request.metric:
+        settings["metric"] = request.metric
+    if request.horizon and task == "forecast":
+        settings["horizon"] = request.horizon
+    return settings
 
 
 def _in_order(table: Table, request: Request) -> Table:

@@ -162,9 +162,7 @@ class Divider:
             units = self._enough_groups(units, 3 if part == "test" else 2)
         by_class = part == "test" and self.stratify and self.rule == "random"
         taken = parting.take(units, count, at_least_one=by_class)
-        if (
-            self.rule == "group" and part == "test" and (~taken).sum() < 2
-        ):  # training and validation need one each
+        if self.rule == "group" and part == "test" and (~taken).sum() < 2:  # the other parts need one each
             taken[np.flatnonzero(taken)[1:]] = False
         return units.rows(taken)
 

@@ -20,10 +20,6 @@ def _perplexity(frame: pl.DataFrame) -> float:
     return math.exp(min(700.0, _per(frame, "nats", "tokens")))
 
 
-def _bits(frame: pl.DataFrame) -> float:
-    return _per(frame, "nats", "characters") / math.log(2.0)
-
-
 GENERATE: tuple[Metric, ...] = (
     Metric(
         name="perplexity",
@@ -42,7 +38,7 @@ GENERATE: tuple[Metric, ...] = (
     Metric(
         name="bits_per_character",
         better="lower",
-        reduce=_bits,
+        reduce=lambda frame: _per(frame, "nats", "characters") / math.log(2.0),
         words="Bits a character would take if the network packed the text.",
         reads=("nats", "characters"),
     ),
