@@ -19,7 +19,7 @@ from netwright.outcome import Ending, Run, final_recipe
 from netwright.recipe import to_json
 from netwright.serving.bundle import Bundle, to_bytes
 from netwright.serving.predict import Model
-from netwright.tasks.network import observed
+from netwright.tasks.network import final, observed
 from netwright.tasks.task import Rival
 from netwright.training import Part, Trained, part
 
@@ -91,8 +91,9 @@ def _measure(ending: Ending, task: AbstractTask) -> Measured:
     prepared, seed = ending.prepared, ending.asked.seed
     rows = prepared.split.test
     test = part(prepared, rows)
-    output = _seen(ending.best, task, test)
-    statistics = _numbered(task.statistics(output, test.target.values), rows)
+    output = final(ending.best.network, task, test.inputs, test.target)
+    truth = test.target.whole() if task.searches else test.target.values
+    statistics = _numbered(task.statistics(output, truth), rows)
     scores = score.evaluate(statistics, task.metrics, seed=seed, groups=_groups(ending, rows, statistics))
     rivals = [
         baselines.measured(each.name, each.words, each.statistics, task.metrics)
@@ -106,7 +107,7 @@ def _measure(ending: Ending, task: AbstractTask) -> Measured:
         scores=scores,
         statistics=statistics,
         answers=task.answer(output),
-        uncalibrated=prepared.task.statistics(output, test.target.values),
+        uncalibrated=prepared.task.statistics(output, truth),
         rivals=rivals,
         verdict=verdict,
         duplicates=_duplicates(ending, task, statistics),

@@ -60,6 +60,7 @@ class Prepared:
             needs=self.task.needs,
             causal=self.task.causal,
             examples=self.examples or len(self.split.train),
+            prefix=self.task.prefix,
         )
 
     def target(self, rows: Any) -> pl.DataFrame:

@@ -80,6 +80,7 @@ class InputSpec:
         needs: What the task asks the family for.
         causal: Whether a step may look at later steps.
         examples: Number of training examples.
+        prefix: What a decoder has said so far: tokens that stand in the batch beside the inputs; or None.
     """
 
     inputs: tuple[Field, ...]
@@ -88,6 +89,7 @@ class InputSpec:
     needs: Needs = "pooled"
     causal: bool = False
     examples: int = 0
+    prefix: Field | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

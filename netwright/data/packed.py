@@ -60,6 +60,10 @@ class Packed:
         past_BT = step_T >= length_B.unsqueeze(1)
         return x.masked_fill_(past_BT.view(*past_BT.shape, *[1] * (x.ndim - 2)), 0)
 
+    def whole(self) -> Tensor:
+        """(N, ...) all examples; ragged ones (N, T, ...) with zeros after their ends."""
+        return self.values if self.spans is None else self.take(torch.arange(len(self)))
+
     def to(self, device: torch.device) -> Packed:
         """The same on a device."""
         spans = None if self.spans is None else self.spans.to(device)

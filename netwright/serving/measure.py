@@ -70,11 +70,11 @@ def measure(task: AbstractTask, observed: Tensor, target: Packed, seed: int) -> 
 
     Args:
         task: The fitted task.
-        observed: What the task keeps of the network's outputs.
+        observed: What `tasks.network.final` gives.
         target: Targets of the same examples, as the task makes them.
         seed: For the bootstrap.
     """
-    statistics = task.statistics(observed, target.values)
+    statistics = task.statistics(observed, target.whole() if task.searches else target.values)
     headline = task.metrics[0]
     low, high = interval(statistics, headline, seed=seed)
     values = {each.name: float(each.reduce(statistics)) for each in task.metrics}

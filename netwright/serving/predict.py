@@ -32,7 +32,7 @@ from netwright.serving.rows import as_table
 from netwright.serving.writing import Sampling, write
 from netwright.tasks.forecast import Forecast
 from netwright.tasks.generate import Generate
-from netwright.tasks.network import AT_ONCE, observed
+from netwright.tasks.network import AT_ONCE, final, of_one_length
 
 if TYPE_CHECKING:
     import polars as pl
@@ -120,9 +120,7 @@ class Model:
         table, rows_read, _ = self._readable(self._table(rows))
         chosen = answered(table, self.task, rows_read)
         inputs, target = self.task.examples(table, chosen.rows, self.inputs, learn=False)
-        measured = measure(
-            self.task, observed(self.network, self.task, inputs, target), target, self.recipe.seed
-        )
+        measured = measure(self.task, final(self.network, self.task, inputs, target), target, self.recipe.seed)
         names = list(self.task.columns)
         return {
             "task": self.task.name,
@@ -177,7 +175,7 @@ class Model:
             return self._batch(table, rows)
         starts = range(0, len(chosen), self._at_once)
         parts = [self._batch(table, chosen[start : start + self._at_once]) for start in starts]
-        return torch.cat(parts, dim=1)
+        return torch.cat(of_one_length(parts), dim=1)
 
     def to_bytes(self) -> bytes:
         """The model as the bytes of its file."""
@@ -211,8 +209,7 @@ class Model:
     def _batch(self, table: Table, rows: Rows | None) -> Tensor:
         packed = self.inputs.encode(table, rows)
         with torch.inference_mode():
-            output_KBO: Tensor = self.network(gather(packed))
-        return output_KBO
+            return self.task.respond(self.network, gather(packed))
 
     def _table(self, rows: Any) -> Table:
         table = as_table(rows, self.columns, self._options)

@@ -95,7 +95,7 @@ def _short(error: BaseException) -> str:
 def blank(spec: InputSpec) -> dict[str, Tensor]:
     """One example of zeros, by field key."""
     made = {}
-    for each in spec.inputs:
+    for each in (*spec.inputs, *([spec.prefix] if spec.prefix else [])):
         ragged = each.layout in ("tokens", "frames")
         shape = (min(8, each.shape[0]), *each.shape[1:]) if ragged and not each.anchored else each.shape
         made[each.key] = torch.zeros((1, *shape), dtype=DTYPES[each.layout])
@@ -117,7 +117,9 @@ def _check_agreement(
     for kind, block in zip(inputs.kinds, inputs.columns, strict=True):
         if list(kind.reads()) != [column.name for column in block]:
             raise damaged(name, "its kinds are of other columns")
-    if (spec.task, spec.outputs, spec.needs) != (task.name, task.outputs, task.needs):
+    if (spec.task, spec.outputs, spec.needs, spec.prefix) != (
+        task.name, task.outputs, task.needs, task.prefix,
+    ):  # fmt: skip
         raise damaged(name, "its network does not give what its task takes")
     known = {column.name for column in columns}
     if not set(task.columns) <= known:

@@ -67,16 +67,39 @@ def observed(network: nn.Module, task: AbstractTask, inputs: Mapping[str, Packed
     return _all(network, inputs, condensed).cpu()
 
 
-def _all(network: nn.Module, inputs: Mapping[str, Packed], keep: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+def responses(network: nn.Module, task: AbstractTask, inputs: Mapping[str, Packed]) -> Tensor:
+    """(1, N, T) int64 what the task's search finds for all examples."""
+    return _all(network, inputs, lambda output, rows_B: output, task.respond).cpu()
+
+
+def final(network: nn.Module, task: AbstractTask, inputs: Mapping[str, Packed], target: Packed) -> Tensor:
+    """What answers and statistics are made from: what was searched for, or what is kept of the outputs."""
+    return responses(network, task, inputs) if task.searches else observed(network, task, inputs, target)
+
+
+def _all(
+    network: nn.Module,
+    inputs: Mapping[str, Packed],
+    keep: Callable[[Tensor, Tensor], Tensor],
+    say: Callable[[Any, Mapping[str, Tensor]], Tensor] = lambda network, inputs: network(inputs),
+) -> Tensor:
     """Ragged examples go through in order of their lengths, so that little is padded."""
     was_training = network.training
     network.eval()
     batches, back = _batches(inputs)
     with torch.inference_mode():
-        parts = [keep(network(gather(inputs, rows_B)), rows_B) for rows_B in batches]
+        parts = [keep(say(network, gather(inputs, rows_B)), rows_B) for rows_B in batches]
     network.train(was_training)
-    whole: Tensor = parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
+    whole: Tensor = parts[0] if len(parts) == 1 else torch.cat(of_one_length(parts), dim=1)
     return whole if back is None else whole.index_select(1, back.to(whole.device))
+
+
+def of_one_length(parts: list[Tensor]) -> list[Tensor]:
+    """The parts, the shorter ones with zeros behind their last dimension."""
+    longest = max(part.shape[-1] for part in parts)
+    if all(part.shape[-1] == longest for part in parts):
+        return parts
+    return [torch.nn.functional.pad(part, (0, longest - part.shape[-1])) for part in parts]
 
 
 def _batches(inputs: Mapping[str, Packed]) -> tuple[Sequence[Tensor], Tensor | None]:

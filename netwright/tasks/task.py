@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import torch
 from torch import Tensor, nn
 
-from netwright.base.schema import JSON, Finding, Needs, Shape
+from netwright.base.schema import JSON, Field, Finding, Needs, Shape
 from netwright.data.packed import Packed
 
 if TYPE_CHECKING:
@@ -61,10 +61,12 @@ class AbstractTask(ABC):
         rowwise: Whether an example is a row of the table.
         least_squares: Whether a network without a hidden layer is solved in closed form.
         calibrates: Whether it has something to fit on calibration rows.
+        searches: Whether an answer is searched for step by step: `respond` then gives codes, padded with 0.
         blind_words: Name of the best answer without any input, and what it does.
         Settings: Frozen keyword-only dataclass of what `--set task.NAME=VALUE` may change.
         outputs: Numbers the head gives for one example.
         columns: Names of the target columns.
+        prefix: The field of what a decoder has said so far, as in `Batch.inputs`; None where there is none.
         findings: What fitting the target found worth saying.
     """
 
@@ -74,10 +76,12 @@ class AbstractTask(ABC):
     rowwise: ClassVar[bool] = True
     least_squares: ClassVar[bool] = False
     calibrates: ClassVar[bool] = True
+    searches: ClassVar[bool] = False
     blind_words: ClassVar[tuple[str, str]]
     Settings: ClassVar[type[Any]]
     outputs: int
     columns: tuple[str, ...]
+    prefix: Field | None = None
     findings: Sequence[Finding] = ()
 
     @classmethod
@@ -127,6 +131,11 @@ class AbstractTask(ABC):
     @abstractmethod
     def loss(self, output_KBO: Tensor, target: Tensor) -> Tensor:
         """One loss an example, (B,): the mean of the members' own losses, never that of their mean."""
+
+    def respond(self, network: nn.Module, inputs: Mapping[str, Tensor]) -> Tensor:
+        """(K, B, ...) what answers are made from: the outputs for one batch, or what a search finds in them."""
+        output: Tensor = network(inputs)
+        return output
 
     def condense(self, output: Tensor, target: Tensor) -> Tensor:
         """What is kept of a batch's output to measure it: (K, B, ...); all, unless a task needs less."""
