@@ -128,7 +128,7 @@ def test_classes_have_few_public_methods() -> None:
         own = [each.name for each in methods if "property" not in map(name_of, each.decorator_list)]
         found[f"{where} {node.name}"] = len([name for name in own if not name.startswith("_")])
     most = {
-        "AbstractTask": 17,
+        "AbstractTask": 19,
         "Generate": 15,
         "Forecast": 14,
     }  # from cells to answers: all that families must not know
