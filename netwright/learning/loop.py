@@ -6,7 +6,7 @@ import contextlib
 import math
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,8 @@ class Learner:
         average: Running means of these: what is evaluated and kept.
         best: Weights and buffers of the best evaluation.
         kept: The state at the last look, for a roll-back.
+        looks: Evaluations of this process.
+        looking: Seconds that they took.
     """
 
     trainee: Trainee
@@ -62,6 +64,8 @@ class Learner:
     loss_sum: Tensor | float = 0.0
     norm: Tensor | float = 0.0
     looked: int = 0
+    looks: int = 0
+    looking: float = 0.0
 
     @property
     def module(self) -> nn.Module:
@@ -120,8 +124,7 @@ def learn(
             if evaluated:
                 probe, event = _evaluate(learner)
                 yield event
-            progress = Progress(learner.step, learner.seconds, learner.history, evaluated, probe)
-            yield from _replan(learner, planner, progress)
+            yield from _replan(learner, planner, evaluated, probe)
             if evaluated or learner.step % LOOK_EVERY == 0:
                 learner.kept = _state(learner)
                 saver.offer(learner)
@@ -241,7 +244,7 @@ def _roll_back(learner: Learner, planner: Planner) -> Iterator[Event]:
 
 def _evaluate(learner: Learner) -> tuple[Any, Event]:
     """Scores the running means on validation rows and keeps them if they are the best so far."""
-    plan, history = learner.plan, learner.history
+    plan, history, began = learner.plan, learner.history, time.monotonic()
     with _averaged(learner):
         found = learner.trainee.evaluate()
         best = history.add(learner.step, found["loss"], found["score"])
@@ -252,6 +255,8 @@ def _evaluate(learner: Learner) -> tuple[Any, Event]:
         if not history.probed and learner.step >= PROBE_AT * plan.steps:
             history.probed = True
             probe = dict(learner.trainee.probe())
+    learner.looks += 1
+    learner.looking += time.monotonic() - began
     data = {**found, "best": best, "of": plan.steps}
     return probe, Event(type="evaluate", step=learner.step, seconds=learner.seconds, data=data)
 
@@ -272,11 +277,13 @@ def _averaged(learner: Learner) -> Iterator[None]:
         learner.module.train()
 
 
-def _replan(learner: Learner, planner: Planner, progress: Progress) -> Iterator[Event]:
+def _replan(learner: Learner, planner: Planner, evaluated: bool, probe: Any) -> Iterator[Event]:
+    now = Progress(learner.step, learner.seconds, learner.history, looks=learner.looks, looking=learner.looking)
+    progress = replace(now, evaluated=evaluated, probe=probe)
     while (revised := planner.next(learner.plan, progress)) is not None:
         learner.plan = revised
         yield _plan_event(learner)
-        progress = Progress(progress.step, progress.seconds, progress.history)
+        progress = now
 
 
 def _plan_event(learner: Learner) -> Event:

@@ -5,6 +5,7 @@ Everything here can only append a plan; the journal has it before the step it na
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -22,6 +23,8 @@ LOOK = 0.02
 """Share of the budget between looks at the clock: long enough that a hiccup does not decide."""
 FRESH = 0.2
 """Weight of the pace since the last look in the pace of late."""
+EVALUATING = 0.1
+"""Share of learning's time that evaluations may take; where they cost more there are fewer of them."""
 GROWS = 0.3
 """Share of the plan that must be left for its end to move away once the rate falls."""
 PROBE_AT = 0.4
@@ -38,6 +41,8 @@ class Progress:
         history: Evaluations so far.
         evaluated: Whether the step just done was followed by an evaluation.
         probe: Switches found harmless by a probe after this step, or None if there was none.
+        looks: Evaluations of this process.
+        looking: Seconds that they took.
     """
 
     step: int
@@ -45,6 +50,8 @@ class Progress:
     history: History
     evaluated: bool = False
     probe: Mapping[str, JSON] | None = None
+    looks: int = 0
+    looking: float = 0.0
 
 
 class Planner(Protocol):
@@ -71,11 +78,20 @@ def first(settings: Settings, steps_per_epoch: int, part: int = 0) -> Plan:
         accumulate *= 2
     segment = Segment(from_step=0, batch=settings.batch, accumulate=accumulate)
     blank = Plan(revision=0, at_step=0, steps=0, warmup=0, decay_from=0, evaluate_every=0, segment=segment)
-    return stretch(blank, settings, 0, steps, f"{settings.epochs:g} passes are enough")
+    return stretch(blank, settings, 0, steps, why=f"{settings.epochs:g} passes are enough")
 
 
-def stretch(plan: Plan, settings: Settings, at_step: int, steps: int, why: str) -> Plan:
-    """The plan with its end moved to `steps`; warm-up, decay and evaluations move with it."""
+def stretch(plan: Plan, settings: Settings, at_step: int, steps: int, *, why: str, rarely: int = 1) -> Plan:
+    """The plan with its end moved to `steps`; warm-up, decay and evaluations move with it.
+
+    Args:
+        plan: The plan so far.
+        settings: How to learn.
+        at_step: Where the new one begins.
+        steps: Where it ends.
+        why: The reason.
+        rarely: Steps that lie between evaluations at least.
+    """
     decay_from = steps - round(settings.decay * steps)
     return replace(
         plan,
@@ -84,7 +100,7 @@ def stretch(plan: Plan, settings: Settings, at_step: int, steps: int, why: str) 
         steps=steps,
         warmup=plan.warmup or max(1, round(settings.warmup * steps)),
         decay_from=max(at_step, decay_from),
-        evaluate_every=max(1, steps // settings.evaluations),
+        evaluate_every=max(1, min(steps, max(rarely, steps // settings.evaluations))),
         why=why,
     )
 
@@ -125,17 +141,12 @@ class Measured:
         step, seconds = progress.step, progress.seconds
         if self.budget is None or step < WARM or step >= plan.steps:
             return plan
-        if self._seen[0] == 0:  # the first steps warm up caches: they do not say what a step costs
-            self._mark = self._seen = (step, seconds)
-        steps, passed = step - self._seen[0], seconds - self._seen[1]
-        if passed < LOOK * self.budget or steps < WARM:
+        pace = self._pace(step, seconds - progress.looking)
+        if pace is None:
             return plan
-        self._seen = (step, seconds)
-        self._late += (passed / steps - self._late) * (FRESH if self._late else 1.0)
-        # A slow start must not cut the plan short for good, nor must a hiccup: the better of both counts.
-        pace = min(self._late, (seconds - self._mark[1]) / (step - self._mark[0]))
-        left = max(0.0, self.budget - seconds)
-        fits = min(self.enough, max(step + 1, step + int(left / max(pace, 1e-7))))
+        left, look = max(0.0, self.budget - seconds), progress.looking / max(1, progress.looks)
+        looks = min(EVALUATING * left, look * self.settings.evaluations * (1 - step / plan.steps))
+        fits = min(self.enough, max(step + 1, step + int((left - looks) / pace)))
         decaying = step >= plan.decay_from
         short, long = fits < plan.steps * (0.99 if decaying else 0.97), fits > plan.steps * 1.05
         if not short and (not long or (decaying and plan.steps - step < GROWS * plan.steps)):
@@ -143,7 +154,21 @@ class Measured:
         words = f"{self.budget:.1f} s of learning hold {fits:,} steps"
         if decaying:  # the fall has begun: its end moves, its start stays
             return replace(self._revise(plan, plan, progress, words, "measured"), steps=fits)
-        return replace(stretch(plan, self.settings, step, fits, words), by="measured")
+        rarely = math.ceil(look * (1 - EVALUATING) / (EVALUATING * pace))
+        return replace(stretch(plan, self.settings, step, fits, why=words, rarely=rarely), by="measured")
+
+    def _pace(self, step: int, seconds: float) -> float | None:
+        """Seconds a step without evaluations, where enough time has passed since the last look at the clock."""
+        assert self.budget is not None
+        if self._seen[0] == 0:  # the first steps warm up caches: they do not say what a step costs
+            self._mark = self._seen = (step, seconds)
+        steps, passed = step - self._seen[0], seconds - self._seen[1]
+        if passed < LOOK * self.budget or steps < WARM:
+            return None
+        self._seen = (step, seconds)
+        self._late += (passed / steps - self._late) * (FRESH if self._late else 1.0)
+        # A slow start must not cut the plan short for good, nor must a hiccup: the better of both counts.
+        return max(1e-7, min(self._late, (seconds - self._mark[1]) / (step - self._mark[0])))
 
     def _by_history(self, plan: Plan, progress: Progress) -> Plan:
         stale = progress.evaluated and progress.history.stale >= self.settings.patience
