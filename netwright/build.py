@@ -127,7 +127,9 @@ def _train(prepared: Prepared, asked: Request, folder: Folder, older: Recipe | N
     if linear and linear.ended["reason"] == "interrupted":
         best = linear
     else:
-        best = training.train_one(job, prepared, parts, tell, mirrors=training.may_mirror(prepared))
+        start = linear if prepared.task.least_squares else None
+        mirrors = training.may_mirror(prepared)
+        best = training.train_one(job, prepared, parts, tell, mirrors=mirrors, start=start)
     if linear and _prefers_linear(best, linear, asked, prepared):
         words = f"no deeper network beat it on validation ({best.score:.4g} against {linear.score:.4g})"
         choices["kept"] = Choice(value="the network without a hidden layer", why=words, by="measured")

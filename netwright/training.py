@@ -276,11 +276,23 @@ def train_one(
     tell: Callable[[Event], None],
     *,
     mirrors: bool = False,
+    start: Trained | None = None,
 ) -> Trained:
-    """One network, trained to the end of its plan."""
+    """One network, trained to the end of its plan.
+
+    Args:
+        job: What and how.
+        prepared: The data.
+        parts: Their tensors.
+        tell: Takes the events.
+        mirrors: Whether to look if mirrored pictures are harmless.
+        start: The solved linear network, whose answers it begins with where it can.
+    """
     with machine.arithmetic(job.settings.threads):
         there = machine.device(job.device)
         built = network(job, prepared.spec, prepared.task).to(there)
+        if start is not None:
+            built.begin_as(start.network)
         select = parts["select"]
         select = select if prepared.task.rowwise else select.at_most(WATCHED[prepared.task.needs])
         trainee = NetworkTrainee(built, prepared.task, select.inputs_on(there), mirrors)

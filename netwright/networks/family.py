@@ -48,6 +48,7 @@ class AbstractFamily(nn.Module, ABC):
         width: D of the features it gives.
         members: K of the features it gives.
         reach: Steps back that matter to a causal step.
+        shown: How many of its features, the first, are the inputs as a linear model sees them.
     """
 
     name: ClassVar[str]
@@ -55,6 +56,7 @@ class AbstractFamily(nn.Module, ABC):
     width: int
     members: int
     reach: int
+    shown: int = 0
 
     def __init__(self, config: Any, spec: InputSpec) -> None:
         """Builds the network for these fields. Every weight is drawn from the global generator of torch."""

@@ -46,6 +46,9 @@ class Feedforward(AbstractFamily):
         """Features a number is embedded in, >= 1."""
         residual: bool = False
         """Whether hidden layers are residual blocks."""
+        shortcut: bool = False
+        """Whether the head sees the inputs beside the last hidden layer: what is learned is added to a linear
+        model."""
 
         def __post_init__(self) -> None:
             """Checks all settings, and names every one that is out of range.
@@ -64,6 +67,8 @@ class Feedforward(AbstractFamily):
         self.inputs.plain = True  # type: ignore[assignment]
         self.members = 1 if linear else config.members
         self.width = self.inputs.width if linear else config.width
+        self.shown = self.inputs.width if config.shortcut and not linear else 0
+        self.width += self.shown
         self.adapter_KD: nn.Parameter | None = None
         if self.members > 1:
             signs = torch.randint(0, 2, (self.members, self.inputs.width)) * 2.0 - 1.0
@@ -104,15 +109,19 @@ class Feedforward(AbstractFamily):
             return _for_pictures(spec, machine)
         if any(field.layout == "tokens" for field in spec.inputs):
             return _for_texts(spec, machine)
+        if all(field.anchored for field in spec.inputs):
+            added = Choice(value=True, why="what layers learn is added to the linear forecast")
+            return {**_for_tables(spec, minutes, machine), "network.shortcut": added}
         return _for_tables(spec, minutes, machine)
 
     def encode(self, inputs: Mapping[str, Tensor]) -> Features:
         """Features of a batch, (K, B, D)."""
-        x_BD = self.inputs(inputs)
-        if self.adapter_KD is None:
-            return Features(pooled_KBD=self.layers(x_BD).unsqueeze(0))
-        x_KBD = x_BD.unsqueeze(0) * self.adapter_KD.unsqueeze(1)
-        return Features(pooled_KBD=self.layers(x_KBD))
+        x_KBD = self.inputs(inputs).unsqueeze(0)
+        own_KBD = x_KBD if self.adapter_KD is None else x_KBD * self.adapter_KD.unsqueeze(1)
+        found_KBD = self.layers(own_KBD)
+        if self.shown:
+            found_KBD = torch.cat([x_KBD.expand(len(found_KBD), -1, -1), found_KBD], dim=2)
+        return Features(pooled_KBD=found_KBD)
 
 
 def _for_tables(spec: InputSpec, minutes: float, machine: Machine) -> dict[str, Choice]:

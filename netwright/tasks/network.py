@@ -34,6 +34,18 @@ class Network(nn.Module):
         self.family = family
         self.head = head
 
+    def begin_as(self, linear: Network) -> None:
+        """Begins with the answers of a linear network, where its head sees what that one sees."""
+        shown = self.family.shown
+        if shown:
+            weight_KDO, bias_KO = self.head.get_parameter("weight_KDO"), self.head.get_parameter("bias_KO")
+            with torch.no_grad():
+                weight_KDO.zero_()
+                weight_KDO[:, :shown].copy_(
+                    linear.head.get_parameter("weight_KDO").expand(len(weight_KDO), -1, -1)
+                )
+                bias_KO.copy_(linear.head.get_parameter("bias_KO").expand_as(bias_KO))
+
     def forward(self, inputs: Mapping[str, Tensor]) -> Tensor:
         """(K, B, O) outputs of a batch, or (K, B, T, O) where each step is answered."""
         found = self.family.encode(inputs)
