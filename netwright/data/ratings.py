@@ -1,4 +1,4 @@
-"""Ratings: which columns say who, what, how good and when; in order of time, each user's last ones set aside."""
+"""Ratings: which columns say who, what, how good and when; each user's last ones are set aside."""
 
 # N = rows
 
@@ -101,23 +101,23 @@ def arrange(table: Table, found: Mapping[Role, str], drop: Sequence[str] = ()) -
     user, item, time = found["user"], found["item"], found.get("time")
     cells = table.cells
     keep = cells.select(pl.col(user).is_not_null() & pl.col(item).is_not_null()).to_series().to_numpy()
-    _say(findings, "missing", int((~keep).sum()), "rows lack the user or the item", "left out", user)
+    _say(findings, user, "missing", int((~keep).sum()), ("rows lack the user or the item", "left out"))
     _say_mixed(findings, cells, (user, item))
     when = np.arange(table.height, dtype=np.float64)
     if time:
         when = days(cells[time])
         lost = keep & ~np.isfinite(when)
         keep &= np.isfinite(when)
-        _say(findings, "no time", int(lost.sum()), "rows have no time that can be read", "left out", time)
+        _say(findings, time, "no time", int(lost.sum()), ("rows have no time that can be read", "left out"))
     rows = np.flatnonzero(keep)
     rows = rows[np.argsort(when[rows], kind="stable")]
     ready = cells[rows].with_columns(pl.col(user, item).cast(pl.String))
     first = ready.select(pl.struct(user, item).is_first_distinct()).to_series()
     again = int((~first).sum())
-    _say(findings, "duplicates", again, "rows repeat a user and item", "the first of each is kept", item)
+    _say(findings, item, "duplicates", again, ("rows repeat a user and item", "the first of each is kept"))
     ready = ready.filter(first)
     _refuse(table, ready, user, item)
-    roles: dict[str, Role] = {name: "ignore" for name in ready.columns}
+    roles: dict[str, Role] = dict.fromkeys(ready.columns, "ignore")
     roles |= {name: role for role, name in found.items() if name not in drop}
     _say_ratings(findings, ready)
     kinds = {name: "item" for name, role in roles.items() if role != "ignore"}
@@ -168,7 +168,7 @@ def _say_mixed(findings: list[Finding], cells: pl.DataFrame, names: Sequence[str
         numeric = np.isfinite(numbers(cells[name], comma=False))
         there = cells[name].is_not_null().to_numpy()
         odd = int(min((numeric & there).sum(), (~numeric & there).sum()))
-        _say(findings, "mixed", odd, "identities are of another type than the rest", "all read as text", name)
+        _say(findings, name, "mixed", odd, ("identities are of another type than the rest", "all read as text"))
 
 
 def _say_ratings(findings: list[Finding], ready: pl.DataFrame) -> None:
@@ -177,11 +177,12 @@ def _say_ratings(findings: list[Finding], ready: pl.DataFrame) -> None:
         return
     values = numbers(ready[rating[0]], comma=False)
     odd = int((~np.isfinite(values)).sum())
-    _say(findings, "no rating", odd, "ratings are no numbers", "used as interactions all the same", rating[0])
+    _say(findings, rating[0], "no rating", odd, ("ratings are no numbers", "interactions all the same"))
     low, high = (float(each) for each in np.nanquantile(values, (0.001, 0.999)))
     span = max(1.0, high - low)
     beyond = int(((values > high + span) | (values < low - span)).sum())
-    _say(findings, "odd ratings", beyond, f"ratings lie far outside {low:g} to {high:g}", "look at them", rating[0])
+    words = (f"ratings lie far outside {low:g} to {high:g}", "kept; look at them")
+    _say(findings, rating[0], "odd ratings", beyond, words)
     what = "a rating counts as an interaction, whatever its number"
     findings.append(Finding(name="ratings", what=what, where=rating[0], done="all are learned from alike"))
 
@@ -192,9 +193,8 @@ def _no_time() -> Finding:
     return Finding(name="no time", what=what, done=done, severity="warning")
 
 
-def _say(findings: list[Finding], name: str, count: int, what: str, done: str, where: str) -> None:
+def _say(findings: list[Finding], where: str, name: str, count: int, words: tuple[str, str]) -> None:
+    """A finding where there is anything to count; words: what it is, and what was done."""
     if count:
-        what = f"{count:,} {what}"
-        findings.append(
-            Finding(name=name, what=what, where=where, count=count, done=done, severity="warning")
-        )
+        what, done = f"{count:,} {words[0]}", words[1]
+        findings.append(Finding(name=name, what=what, where=where, count=count, done=done, severity="warning"))

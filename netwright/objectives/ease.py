@@ -7,6 +7,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+AT_ONCE = 512
+"""Items whose counts are made together."""
+
 
 def gram(users: Tensor, items: Tensor, count: int) -> Tensor:
     """(I, I) how often two items were taken by one user; on the diagonal how often each was.
@@ -17,9 +20,19 @@ def gram(users: Tensor, items: Tensor, count: int) -> Tensor:
         count: Number of items.
     """
     _, user_N = torch.unique(users, return_inverse=True)
-    size = (int(user_N.max()) + 1 if len(user_N) else 0, count)
-    x_UI = torch.sparse_coo_tensor(torch.stack([user_N, items]), torch.ones(len(items)), size).coalesce()
-    return torch.sparse.mm(x_UI.t(), x_UI).to_dense()
+    users_there = int(user_N.max()) + 1 if len(user_N) else 0
+    place_2N = torch.stack([items, user_N])
+    x_IU = torch.sparse_coo_tensor(
+        place_2N, torch.ones(len(items)), (count, users_there), check_invariants=True
+    )
+    found_II = torch.empty(count, count)
+    for start in range(0, count, AT_ONCE):
+        stop = min(count, start + AT_ONCE)
+        mine = (items >= start) & (items < stop)
+        some_UC = torch.zeros(users_there, stop - start)
+        some_UC[user_N[mine], items[mine] - start] = 1.0
+        found_II[:, start:stop] = torch.sparse.mm(x_IU, some_UC)
+    return found_II
 
 
 def weights(gram_II: Tensor, ridge: float) -> Tensor:

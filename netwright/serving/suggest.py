@@ -46,9 +46,7 @@ def suggest(network: Network, kind: Item, table: Table, top: int | None) -> pl.D
 
     users, histories = _histories(kind, table)
     count = min(top or TOP, len(kind.items))
-    columns: dict[str, list[Any]] = {
-        name: [] for name in ("user", "rank", "prediction", "probability", "note")
-    }
+    columns: dict[str, list[Any]] = {name: [] for name in ("user", "rank", "prediction", "probability", "note")}
     for start in range(0, len(users), AT_ONCE):
         chosen = histories[start : start + AT_ONCE]
         share_BT, item_BT = _likeliest(network, kind, chosen, count)
@@ -90,9 +88,7 @@ def _histories(kind: Item, table: Table) -> tuple[list[str], list[list[int]]]:
     return users, [list(dict.fromkeys(found[user])) for user in users]
 
 
-def _likeliest(
-    network: Network, kind: Item, histories: list[list[int]], count: int
-) -> tuple[Tensor, Tensor]:
+def _likeliest(network: Network, kind: Item, histories: list[list[int]], count: int) -> tuple[Tensor, Tensor]:
     """(B, T) probabilities and items, the likeliest first; equals in the order of their codes."""
     key = kind.field().key
     empty = torch.zeros(0, dtype=torch.int64)
@@ -103,4 +99,3 @@ def _likeliest(
         share_BI = output_KBI.softmax(-1).mean(0)
         ordered = output_KBI.mean(0).sort(dim=1, descending=True, stable=True).indices[:, :count]
         return share_BI.gather(1, ordered), ordered
-

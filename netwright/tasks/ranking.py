@@ -13,14 +13,14 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from netwright.base.schema import LENGTHS
-
 WINDOWS = (1.0, 7.0, 30.0, np.inf)
 """Days before a moment whose interactions are counted."""
 WEEK = 1
 """Place of the seven days among the windows."""
 USUAL = (0.2, 0.4, 0.3, 0.2)
 """Weight of each window that learning starts from."""
+SWIFT = 8.0
+"""Factor on the weights of the windows: these few numbers have far to go in few steps."""
 MOST_CELLS = 30_000_000
 """Numbers of the table of counts: the clock ticks as often as these allow."""
 BEFORE = -1e9
@@ -94,7 +94,7 @@ class Ranker(nn.Module):
         self.timed, self.linear = clock is not None, near is not None
         if clock is not None:
             self.register_buffer("heat_SWI", clock.heat_SWI, persistent=False)
-            self.demand_KW = nn.Parameter(torch.tensor(USUAL).repeat(members, 1))
+            self.demand_KW = nn.Parameter(torch.tensor(USUAL).repeat(members, 1) / SWIFT)
             self.taste_KDW = nn.Parameter(torch.zeros(members, width, len(WINDOWS)))
         if near is not None:
             self.register_buffer("near_IM", near[0], persistent=False)
@@ -113,7 +113,8 @@ class Ranker(nn.Module):
             return out
         if self.linear and not self.training and float(self.mix):  # type: ignore[arg-type]
             out = out + self.mix * self.neighbours(seen_BT)  # type: ignore[operator]
-        return out.masked_fill(taken(seen_BT, out.shape[2]), BEFORE)
+        ready: Tensor = out.masked_fill(taken(seen_BT, out.shape[2]), BEFORE)
+        return ready
 
     def _demand(self, features_KBD: Tensor, inputs: Mapping[str, Tensor]) -> Tensor:
         """(K, B, I) what is asked for at the moment of each example; now, where none is given."""
@@ -122,7 +123,7 @@ class Ranker(nn.Module):
         if tick_B is None:
             tick_B = torch.full((features_KBD.shape[1],), len(heat_SWI) - 1, device=heat_SWI.device)
         heat_BWI = heat_SWI[tick_B].to(features_KBD.dtype)
-        weight_KBW = torch.baddbmm(self.demand_KW.unsqueeze(1), features_KBD, self.taste_KDW)
+        weight_KBW = torch.baddbmm(SWIFT * self.demand_KW.unsqueeze(1), features_KBD, self.taste_KDW)
         return torch.bmm(weight_KBW.transpose(0, 1), heat_BWI).transpose(0, 1)
 
     def neighbours(self, seen_BT: Tensor) -> Tensor:
@@ -132,7 +133,8 @@ class Ranker(nn.Module):
         row_BT = (seen_BT - FIRST).clamp(min=0)
         says_BTM = says_IM[row_BT] * (seen_BT >= FIRST).unsqueeze(2)
         out = says_IM.new_zeros(len(seen_BT), len(near_IM))
-        return out.scatter_add_(1, near_IM[row_BT].flatten(1), says_BTM.flatten(1))
+        found: Tensor = out.scatter_add_(1, near_IM[row_BT].flatten(1), says_BTM.flatten(1))
+        return found
 
 
 def taken(seen_BT: Tensor, items: int) -> Tensor:
@@ -142,7 +144,7 @@ def taken(seen_BT: Tensor, items: int) -> Tensor:
 
 
 def rank(scores_BI: Tensor, target_B: Tensor) -> Tensor:
-    """(B,) place of the target among all items, from 1; equals go by their code; infinite where target is -1."""
+    """(B,) place of the target among all items, from 1; equals go by code; infinite where target is -1."""
     place_B1 = target_B.clamp(min=0).unsqueeze(1)
     own_B1 = scores_BI.gather(1, place_B1)
     item_I = torch.arange(scores_BI.shape[1], device=scores_BI.device)
@@ -170,7 +172,7 @@ def histories(
     first = np.flatnonzero(np.diff(user_N[order], prepend=user_N[order][:1] - 1)) if len(order) else order
     codes = np.insert(code_N[order], first, begin)
     known = codes > 0
-    before = np.cumsum(known) - known  # known codes ahead of each place
+    before: Any = np.cumsum(known) - known  # known codes ahead of each place
     user_of = np.repeat(np.arange(len(first)), np.diff(np.append(first, len(order))))
     own = np.arange(len(order)) + user_of + 1  # place of each row among the codes
     start, stop = before[first + np.arange(len(first))][user_of], before[own]

@@ -37,6 +37,8 @@ MIXES = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
 SELECT = 2_000
 """Validation examples that penalty and mix are chosen on, at most."""
 AT_ONCE = 512
+FEW = 4_000
+"""Items up to which all penalties are tried; with more the middle one is taken: the cost grows by the cube."""
 
 
 class Recommend(AbstractTask):
@@ -54,6 +56,17 @@ class Recommend(AbstractTask):
 
         metric: str = ""
         """The headline metric; empty: ndcg@10."""
+        linear: int = 8_000
+        """Items, the most frequent, that the linear item-to-item model knows, 0-20,000; its cost is the cube."""
+
+        def __post_init__(self) -> None:
+            """Checks the settings.
+
+            Raises:
+                RecipeError: If one is out of range.
+            """
+            if not 0 <= self.linear <= 20_000:
+                raise RecipeError(f"task.linear is {self.linear}.", hint="give 0 to 20,000 items.")
 
     def __init__(self, settings: Any) -> None:
         self.columns = ()
@@ -142,24 +155,27 @@ class Recommend(AbstractTask):
         return Ranker(members, width, torch.log1p(self.count_I), self.clock, self.near)
 
     def study(self, inputs: Mapping[str, Packed], target: Packed) -> None:
-        """Solves the linear item-to-item model, its penalty chosen on validation rows; keeps its largest weights."""
-        if self.pairs is None or self.outputs > 20_000:
+        """Solves the linear item-to-item model, its penalty chosen on validation rows; keeps large weights."""
+        size = min(self.outputs, self.settings.linear)
+        if self.pairs is None or not size:
             return
-        gram_II = ease.gram(*self.pairs, self.outputs)
+        users, items = self.pairs
+        gram_II = ease.gram(users[items < size], items[items < size], size)
         inputs, target = _some(inputs, target)
         best = -1.0
-        for ridge in RIDGES:
+        for ridge in RIDGES if size <= FEW else RIDGES[1:2]:
             weights_II = ease.weights(gram_II, ridge)
-            score = self._score(self._ranks(inputs, target, lambda given, w=weights_II: linear(given, w)))
+            score = self._score(
+                self._ranks(inputs, target, lambda given, w=weights_II: linear(given, w, self.outputs))
+            )
             if score > best:
                 best, self.weights_II = score, weights_II
         assert self.weights_II is not None
-        says, near = self.weights_II.topk(min(NEIGHBOURS, self.outputs), dim=1)
-        self.near = near, says.contiguous()
+        says, near = self.weights_II.topk(min(NEIGHBOURS, size), dim=1)
+        rest = (0, 0, 0, self.outputs - size)  # rarer items say nothing
+        self.near = nn.functional.pad(near, rest), nn.functional.pad(says, rest)
 
-    def settle(
-        self, network: nn.Module, inputs: Mapping[str, Packed], target: Packed
-    ) -> Mapping[str, Choice]:
+    def settle(self, network: nn.Module, inputs: Mapping[str, Packed], target: Packed) -> Mapping[str, Choice]:
         """Lets the linear item-to-item weights add to the scores, as much as helps on validation rows."""
         head: Any = network.head
         if self.near is None or not len(target):
@@ -226,12 +242,14 @@ class Recommend(AbstractTask):
         count_I = self.count_I
 
         def popular(given: Mapping[str, Tensor]) -> Tensor:
-            return count_I.expand(len(given[SEEN]), -1).masked_fill(ranking.taken(given[SEEN], self.outputs), -1.0)
+            return count_I.expand(len(given[SEEN]), -1).masked_fill(
+                ranking.taken(given[SEEN], self.outputs), -1.0
+            )
 
         found = [Rival(*self.blind_words, self._frame(self._ranks(inputs, target, popular)))]
         weights_II, clock = self.weights_II, self.clock
         if weights_II is not None:
-            ranks_N = self._ranks(inputs, target, lambda given: linear(given, weights_II))
+            ranks_N = self._ranks(inputs, target, lambda given: linear(given, weights_II, self.outputs))
             found.append(Rival("ease", "items by the items taken, linearly (EASE)", self._frame(ranks_N)))
         if clock is not None:
 
@@ -282,7 +300,9 @@ class Recommend(AbstractTask):
             task.outputs = len(task.count_I)
             if "days" in tensors:
                 task.clock = Clock(
-                    _items(tensors["items"], task.outputs).numpy(), _finite(tensors["days"]).numpy(), task.outputs
+                    _items(tensors["items"], task.outputs).numpy(),
+                    _finite(tensors["days"]).numpy(),
+                    task.outputs,
                 )
             if "near" in tensors:
                 task.near = _items(tensors["near"], task.outputs), _finite(tensors["says"])
@@ -292,11 +312,15 @@ class Recommend(AbstractTask):
         return task
 
 
-def linear(given: Mapping[str, Tensor], weights_II: Tensor) -> Tensor:
-    """(B, I) what a linear item-to-item model says to histories; items already taken come last."""
-    taken_BI = ranking.taken(given[SEEN], len(weights_II))
-    scores_BI = torch.sparse.mm(taken_BI.float().to_sparse(), weights_II)
-    return scores_BI.masked_fill(taken_BI, ranking.BEFORE)
+def linear(given: Mapping[str, Tensor], weights_II: Tensor, items: int) -> Tensor:
+    """(B, items) what a linear item-to-item model says to histories; items already taken come last."""
+    taken_BI = ranking.taken(given[SEEN], items)
+    there_2N = taken_BI[:, : len(weights_II)].nonzero().T
+    size, ones = (len(taken_BI), len(weights_II)), torch.ones(there_2N.shape[1])
+    x_BI = torch.sparse_coo_tensor(there_2N, ones, size, check_invariants=True)
+    scores_BI = torch.sparse.mm(x_BI, weights_II)
+    rarer = (0, items - len(weights_II))
+    return nn.functional.pad(scores_BI, rarer).masked_fill(taken_BI, ranking.BEFORE)
 
 
 def interactions(inputs: Inputs) -> Item:

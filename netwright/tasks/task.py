@@ -61,7 +61,7 @@ class AbstractTask(ABC):
         rowwise: Whether an example is a row of the table.
         least_squares: Whether a network without a hidden layer is solved in closed form.
         calibrates: Whether it has something to fit on calibration rows.
-        compares: Whether it brings its own simpler means, `beside`, in place of a constant and a linear network.
+        compares: Whether it brings simpler means of its own, `beside`, instead of a linear network.
         searches: Whether an answer is searched for step by step: `respond` then gives codes, padded with 0.
         blind_words: Name of the best answer without any input, and what it does.
         Settings: Frozen keyword-only dataclass of what `--set task.NAME=VALUE` may change.
@@ -186,9 +186,7 @@ class AbstractTask(ABC):
     def study(self, inputs: Mapping[str, Packed], target: Packed) -> None:  # noqa: B027  (most need nothing)
         """Fits what stands beside the network, before that learns; validation examples make choices."""
 
-    def settle(
-        self, network: nn.Module, inputs: Mapping[str, Packed], target: Packed
-    ) -> Mapping[str, Choice]:
+    def settle(self, network: nn.Module, inputs: Mapping[str, Packed], target: Packed) -> Mapping[str, Choice]:
         """The last choices about a network that has learned, made on validation examples."""
         return {}
 

@@ -69,11 +69,13 @@ class Item(AbstractKind):
         Raises:
             RecipeError: If a setting is out of range.
         """
-        names = {column.role: column.name for column in columns}
+        names: dict[str, str] = {column.role: column.name for column in columns}
         asked = next((c.settings["longest"] for c in columns if "longest" in c.settings), LONGEST)
         longest = ragged.whole(asked, f"kind.{names['item']}.longest", 1, 10_000)
         cells = block[names["item"]].cast(_text())
-        counts = cells.drop_nulls().value_counts(name="count").sort(["count", cells.name], descending=[True, False])
+        counts = (
+            cells.drop_nulls().value_counts(name="count").sort(["count", cells.name], descending=[True, False])
+        )
         enough = counts.filter(counts["count"] >= RARE)
         kept = (enough if enough.height >= 2 else counts)[cells.name].to_list()[:MOST]
         kind = cls([column.name for column in columns], names, kept, longest)
@@ -215,7 +217,7 @@ def _packed(users: Tensor, lengths: Tensor, flat: Tensor, codes: int) -> Packed:
     whole = all(each.dtype == torch.int64 and each.ndim == 1 for each in (users, lengths, flat))
     if not whole or len(users) != len(lengths) or bool((lengths < 0).any()) or int(lengths.sum()) != len(flat):
         raise BundleError("the model's histories do not fit together.")
-    if len(flat) and not (FIRST <= int(flat.min()) and int(flat.max()) < codes):
+    if len(flat) and not (int(flat.min()) >= FIRST and int(flat.max()) < codes):
         raise BundleError("the model's histories hold items that it does not have.")
     if bool((users[1:] <= users[:-1]).any()):
         raise BundleError("the model's users are not in order.")
