@@ -184,7 +184,8 @@ def _say_ratings(findings: list[Finding], ready: pl.DataFrame) -> None:
     words = (f"ratings lie far outside {low:g} to {high:g}", "kept; look at them")
     _say(findings, rating[0], "odd ratings", beyond, words)
     what = "a rating counts as an interaction, whatever its number"
-    findings.append(Finding(name="ratings", what=what, where=rating[0], done="all are learned from alike"))
+    done = f"to predict the number itself: --task regress --target {rating[0]}"
+    findings.append(Finding(name="ratings", what=what, where=rating[0], done=done))
 
 
 def _no_time() -> Finding:

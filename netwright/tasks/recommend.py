@@ -57,7 +57,7 @@ class Recommend(AbstractTask):
         metric: str = ""
         """The headline metric; empty: ndcg@10."""
         linear: int = 8_000
-        """Items, the most frequent, that the linear item-to-item model knows, 0-20,000; its cost is the cube."""
+        """Items, the most frequent, that the linear item-to-item model knows, 0-20,000; cost: the cube."""
 
         def __post_init__(self) -> None:
             """Checks the settings.
