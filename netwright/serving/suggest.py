@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 TOP = 10
 """Items for a user, unless asked otherwise."""
 AT_ONCE = 512
-NEW = "new user: answered by popularity"
+NEW = "new user, or too few interactions to be stored: answered by popularity"
 
 
 def suggest(network: Network, kind: Item, table: Table, top: int | None) -> pl.DataFrame:

@@ -15,13 +15,13 @@ from netwright.cli.main import run
 from netwright.serving.predict import load
 
 
-def ratings(users: int = 150) -> list[tuple[str, str, str, str]]:
+def ratings(users: int = 100) -> list[tuple[str, str, str, str]]:
     """Users keep to one of five clusters of items."""
     draw = np.random.default_rng(0)
     rows = []
     for user in range(users):
         day, cluster = float(draw.integers(0, 60)), int(draw.integers(0, 5))
-        for item in draw.choice(10, int(draw.integers(3, 9)), replace=False).tolist():
+        for item in draw.choice(10, int(draw.integers(6, 10)), replace=False).tolist():
             stars, when = str(draw.integers(1, 6)), str(int(1.6e9 + 86_400 * day))
             rows.append((f"u{user}", f"m{10 * cluster + item}", stars, when))
             day += float(draw.random()) * 3
@@ -83,9 +83,8 @@ def test_every_family_recommends(family: str) -> None:
 
 
 def test_implicit_interactions_and_a_split_by_time(tmp_path: Path) -> None:
-    frame = pl.DataFrame(
-        [(user, item, when) for user, item, _, when in ratings()], schema=["uid", "item", "time"]
-    )
+    cells = [(user, item, when) for user, item, _, when in ratings()]
+    frame = pl.DataFrame(cells, schema=["uid", "item", "time"], orient="row")
     out = tmp_path / "run"
     found = build.train(frame, split="time", set={"learning.epochs": 5}, minutes=1, out=out)
     assert found.card["metric"]["value"] is not None
