@@ -98,6 +98,11 @@ def arrange(table: Table, found: Mapping[Role, str], drop: Sequence[str] = ()) -
     import polars as pl
 
     findings: list[Finding] = []
+    found = {role: name for role, name in found.items() if name not in drop}
+    if not {"user", "item"} <= set(found):
+        raise DataError(
+            f"the column of users or of items of {table.source} is dropped.", hint="leave out that --drop."
+        )
     user, item, time = found["user"], found["item"], found.get("time")
     cells = table.cells
     keep = cells.select(pl.col(user).is_not_null() & pl.col(item).is_not_null()).to_series().to_numpy()
@@ -118,7 +123,7 @@ def arrange(table: Table, found: Mapping[Role, str], drop: Sequence[str] = ()) -
     ready = ready.filter(first)
     _refuse(table, ready, user, item)
     roles: dict[str, Role] = dict.fromkeys(ready.columns, "ignore")
-    roles |= {name: role for role, name in found.items() if name not in drop}
+    roles |= {name: role for role, name in found.items()}
     _say_ratings(findings, ready)
     kinds = {name: "item" for name, role in roles.items() if role != "ignore"}
     findings += [] if time else [_no_time()]

@@ -163,12 +163,12 @@ class Recommend(AbstractTask):
         gram_II = ease.gram(users[items < size], items[items < size], size)
         inputs, target = _some(inputs, target)
         best = -1.0
-        for ridge in RIDGES if size <= FEW else RIDGES[1:2]:
+        for ridge in RIDGES if size <= FEW and len(target) else RIDGES[1:2]:
             weights_II = ease.weights(gram_II, ridge)
             score = self._score(
                 self._ranks(inputs, target, lambda given, w=weights_II: linear(given, w, self.outputs))
             )
-            if score > best:
+            if score > best or self.weights_II is None:
                 best, self.weights_II = score, weights_II
         assert self.weights_II is not None
         says, near = self.weights_II.topk(min(NEIGHBOURS, size), dim=1)

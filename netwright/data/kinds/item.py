@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from netwright.base.errors import BundleError
+from netwright.base.errors import BundleError, DataError
 from netwright.base.schema import JSON, Choice, Column, Field
 from netwright.data import ratings
 from netwright.data.kinds import ragged
@@ -67,9 +67,15 @@ class Item(AbstractKind):
         """Items with enough training rows, the most frequent first, and the histories of their users.
 
         Raises:
+            DataError: If user or item is not among the columns.
             RecipeError: If a setting is out of range.
         """
         names: dict[str, str] = {column.role: column.name for column in columns}
+        if not {"user", "item"} <= set(names):
+            raise DataError(
+                f"column '{columns[0].name}' alone is no interaction of a user with an item.",
+                hint="items are known by their columns' names: user, item, and time; leave out --kind.",
+            )
         asked = next((c.settings["longest"] for c in columns if "longest" in c.settings), LONGEST)
         longest = ragged.whole(asked, f"kind.{names['item']}.longest", 1, 10_000)
         cells = block[names["item"]].cast(_text())
