@@ -72,8 +72,8 @@ def test_from_ratings_to_recommendations(
 
 @pytest.mark.parametrize("family", ["convolutional", "recurrent", "transformer"])
 def test_every_family_recommends(family: str) -> None:
-    frame = pl.DataFrame(ratings(80), schema=["userId", "movieId", "rating", "timestamp"], orient="row")
-    found = build.fit(frame, network=family, set={"learning.epochs": 8}, minutes=2)
+    frame = pl.DataFrame(ratings(60), schema=["userId", "movieId", "rating", "timestamp"], orient="row")
+    found = build.fit(frame, network=family, set={"learning.epochs": 6}, minutes=2)
     assert found.card["metric"]["value"] > found.card["baseline"]["value"]
     given = pl.DataFrame({"userId": ["new", "new"], "movieId": ["m3", "m5"]})
     answers = found.model.predict(given, top=3)
