@@ -112,6 +112,7 @@ def _train(prepared: Prepared, asked: Request, folder: Folder, older: Recipe | N
     read_seconds = time.monotonic() - asked.started
     folder.begin(prepared, asked, choices)
     linear = rival.train(prepared, parts, asked.seed)
+    prepared.task.study(parts["select"].inputs, parts["select"].target)
     job = replace(
         job,
         folder=folder.checkpoints,
@@ -134,6 +135,7 @@ def _train(prepared: Prepared, asked: Request, folder: Folder, older: Recipe | N
         words = f"no deeper network beat it on validation ({best.score:.4g} against {linear.score:.4g})"
         choices["kept"] = Choice(value="the network without a hidden layer", why=words, by="measured")
         best = linear.instead_of(best)
+    choices |= prepared.task.settle(best.network, parts["select"].inputs, parts["select"].target)
     return outcome.finish(
         outcome.Ending(
             prepared=prepared,

@@ -97,7 +97,7 @@ def _measure(ending: Ending, task: AbstractTask) -> Measured:
     scores = score.evaluate(statistics, task.metrics, seed=seed, groups=_groups(ending, rows, statistics))
     rivals = [
         baselines.measured(each.name, each.words, each.statistics, task.metrics)
-        for each in (task.blind(ending.parts["train"].target, test.target), *_rivals(ending, task, test))
+        for each in _rivals(ending, task, test)
     ]
     if ending.linear and ending.best.network is ending.linear.network:
         verdict = "The network is the linear model: nothing deeper beat it on validation rows."
@@ -115,14 +115,18 @@ def _measure(ending: Ending, task: AbstractTask) -> Measured:
 
 
 def _rivals(ending: Ending, task: AbstractTask, test: Part) -> list[Rival]:
-    """What simpler means make of the test rows: the linear network, or the task's own."""
+    """What simpler means make of the test rows: the blind one, then the linear network or the task's own."""
+    if task.compares:
+        return task.beside(test.inputs, test.target)
+    train = ending.parts["train"].target
+    blind = task.blind(train, test.target)
     if ending.linear is None:
-        return task.rivals(ending.parts["train"].target, test.target) or []
+        return [blind, *(task.rivals(train, test.target) or [])]
     calibrate = ending.parts["calibrate"]
     plain = ending.prepared.task
     linear = plain.calibrate(_seen(ending.linear, plain, calibrate), calibrate.target.values)
     found = linear.statistics(_seen(ending.linear, plain, test), test.target.values)
-    return [Rival("linear", "a linear model", found)]
+    return [blind, Rival("linear", "a linear model", found)]
 
 
 def _numbered(statistics: pl.DataFrame, rows: Any) -> pl.DataFrame:
@@ -162,7 +166,8 @@ def _facts(
         "test": len(split.test),
     }
     headline = task.metrics[0]
-    rivals = dict(zip(("blind", "linear"), opened.rivals, strict=False)) if opened else {}
+    found = opened.rivals if opened else ()
+    rivals = dict(zip(("blind", "linear", *(each.name for each in found[2:])), found, strict=False))
     return CardFacts(
         task=task.name,
         target=task.columns,
@@ -231,7 +236,8 @@ def _coverage(task: AbstractTask, opened: Measured | None) -> Mapping[str, float
 
 
 def _stored(columns: Sequence[Any]) -> list[str]:
-    return [c.name for c in columns if c.role == "target" or (c.role == "input" and c.kind == "category")]
+    kinds = {"input": "category", "item": "item"}
+    return [c.name for c in columns if c.role == "target" or (kinds.get(c.role) == c.kind)]
 
 
 def _notes(ending: Ending) -> list[str]:

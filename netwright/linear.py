@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 def train(prepared: Prepared, parts: Mapping[str, Part], seed: int) -> Trained | None:
     """The network without a hidden layer that a deeper one has to beat; None where it has no meaning."""
-    if prepared.task.needs != "pooled":
+    if prepared.task.needs != "pooled" or prepared.task.compares:
         return None
     job = job_for(prepared, seed)
     if prepared.task.least_squares:

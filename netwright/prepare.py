@@ -10,7 +10,7 @@ import numpy as np
 
 from netwright.base.errors import DataError, RecipeError
 from netwright.base.schema import Choice, Column, Finding, InputSpec
-from netwright.data import checks, columns, readers, roles, split, timelines
+from netwright.data import checks, columns, ratings, readers, roles, split, timelines
 from netwright.data.readers import media
 from netwright.data.table import ReadOptions, Table
 from netwright.request import Request, is_path
@@ -95,6 +95,8 @@ def prepare(source: Any, request: Request) -> Prepared:
     )
     table, wheres = _with_own_rows(table, request)
     rule = "order" if table.shape in ("corpus", "series") else request.split
+    if table.shape == "ratings" and rule == "random":
+        rule, wheres = _last_ones(table, wheres)
     assigned = roles.assign(table, asked)
     claim_name, why = choose_task(table.frame(assigned.targets), table, request)
     parts = split.make(
@@ -224,8 +226,15 @@ def _task_settings(request: Request, task: str) -> dict[str, Any]:
 
 def _in_order(table: Table, request: Request) -> Table:
     """The table as series where a forecast is asked for, or where there is a time, numbers and no target."""
-    if table.shape != "rows":
+    if table.shape not in ("rows", "ratings"):
         return table
+    if request.task in ("", "recommend") and not request.target and request.horizon is None:
+        named = any(name.lower() in roles.TARGETS for name in table.columns)
+        wanted = request.task == "recommend" or not (named or "target" in table.roles.values())
+        found = ratings.names(table, request.task == "recommend", request.time) if wanted else None
+        if found:
+            return ratings.arrange(table, found, request.drop)
+    table = replace(table, shape="rows")
     asked = request.horizon is not None or request.task == "forecast"
     named = bool(request.target) or "target" in table.roles.values()
     named = named or any(name.lower() in roles.TARGETS for name in table.columns)
@@ -240,6 +249,19 @@ def _in_order(table: Table, request: Request) -> Table:
     if time is None or (not asked and not timelines.only_numbers(table, time)):
         return table
     return timelines.arrange(table, time, request.target, request.drop)
+
+
+def _last_ones(table: Table, wheres: Mapping[str, split.Where]) -> tuple[str, dict[str, split.Where]]:
+    """Where nothing was said: the last interaction of each user for the test, the one before to validate."""
+    if any(where.kind != "default" for where in wheres.values()):
+        return "order", dict(wheres)
+    words = {"test": "the last of each user with three or more", "validation": "the one before it"}
+    backs = {"test": 0, "validation": 1}
+    made = {
+        name: split.Where(kind="rows_given", rows=ratings.leave_last(table, back), text=words[name])
+        for name, back in backs.items()
+    }
+    return "random", made
 
 
 def _with_own_rows(table: Table, request: Request) -> tuple[Table, dict[str, split.Where]]:

@@ -57,7 +57,7 @@ def decide(
         column, finding = _decide_one(table, train, sample[name], kinds, name in roles.keep)
         decided.append(column)
         findings += [finding] if finding else []
-    if not any(column.role == "input" for column in decided):
+    if not any(fed(column) for column in decided):
         reasons = "; ".join(f"{c.name}: {c.why}" for c in decided if c.role == "ignore")
         raise DataError(
             f"{table.source} has no column left to learn from ({reasons or 'only the target'}).",
@@ -125,6 +125,11 @@ def _grouped(findings: Sequence[Finding]) -> list[Finding]:
     return ready
 
 
+def fed(column: Column) -> bool:
+    """Whether a network reads the column: an input, or the user, item or time of an interaction."""
+    return column.role == "input" or (column.kind == "item" and column.role in ("user", "item", "time"))
+
+
 def cells(table: Table, columns: Sequence[Column], rows: Rows | None) -> pl.DataFrame:
     """The cells of some columns, media paths made absolute.
 
@@ -165,7 +170,7 @@ class Inputs:
         Raises:
             DataError: If a column cannot be read as its kind.
         """
-        blocks = _blocks([column for column in columns if column.role == "input"])
+        blocks = _blocks([column for column in columns if fed(column)])
         fitted = tuple(KINDS[b[0].kind].fit(cells(table, b, train), b) for b in blocks)
         return cls(fitted, blocks)
 
@@ -215,7 +220,7 @@ class Inputs:
         Raises:
             BundleError: If columns and kinds do not belong together.
         """
-        blocks = _blocks([column for column in columns if column.role == "input"])
+        blocks = _blocks([column for column in columns if fed(column)])
         if [block[0].kind for block in blocks] != [name for name, _, _ in states]:
             raise BundleError("the model's columns and kinds do not belong together.")
         try:

@@ -114,6 +114,8 @@ def _targets(table: Table, asked: Asked) -> tuple[list[str], str]:
     given = [name for name, role in table.roles.items() if role == "target"]
     if given:
         return given, "the source says so"
+    if table.shape == "ratings":
+        return [], "there is none"
     for word in TARGETS:
         found = [name for name in table.columns if name.lower() == word and name not in asked.drop]
         if len(found) == 1:

@@ -107,6 +107,8 @@ class Feedforward(AbstractFamily):
         """A batched ensemble for tables, residual blocks for pictures; size and passes from the data."""
         if any(field.layout == "image" for field in spec.inputs):
             return _for_pictures(spec, machine)
+        if spec.task == "recommend":
+            return _for_histories(spec, machine)
         if any(field.layout == "tokens" for field in spec.inputs):
             return _for_texts(spec, machine)
         if all(field.anchored for field in spec.inputs):
@@ -181,6 +183,27 @@ def _for_texts(spec: InputSpec, machine: Machine) -> dict[str, Choice]:
         "learning.epochs": Choice(value=float(max(8, min(40, 3e5 / rows))), why=f"enough for {size}"),
         "learning.decay": Choice(value=0.9, why="a long fall to zero"),
         "learning.ema": Choice(value=0.98, why="the mean of the last weights is better than the last"),
+        "learning.threads": Choice(value=machine.threads, why="all cores"),
+    }
+
+
+def _for_histories(spec: InputSpec, machine: Machine) -> dict[str, Choice]:
+    """One tower for the history; the other is the item table of the head."""
+    rows = max(1, spec.examples)
+    size = f"{rows:,} training interactions"
+    batch = max(8, min(256, rows // 32))
+    return {
+        "network.depth": Choice(value=1, why="who took what is nearly all that there is to know"),
+        "network.width": Choice(value=64 if rows < 20_000 else 128, why=size),
+        "network.members": Choice(value=1, why="a table of items for each member would be dear"),
+        "network.dropout": Choice(value=0.4, why="most items are rare and soon learned by heart"),
+        "learning.optimizer": Choice(value="adamw", why="steady for tables of items"),
+        "learning.lr": Choice(value=0.003, why="for tables of items"),
+        "learning.weight_decay": Choice(value=0.05, why="against learning rare items by heart"),
+        "learning.batch": Choice(value=batch, why=size),
+        "learning.epochs": Choice(value=float(max(8, min(30, 1e6 / rows))), why=f"enough for {size}"),
+        "learning.decay": Choice(value=0.9, why="a long fall to zero"),
+        "learning.ema": Choice(value=0.99, why="the mean of the last weights is better than the last"),
         "learning.threads": Choice(value=machine.threads, why="all cores"),
     }
 

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -65,12 +66,15 @@ def answered(table: Table, task: AbstractTask, readable: Rows) -> Answered:
     return Answered(rows=rows, findings=_findings(known_B, readable_B, kept))
 
 
-def measure(task: AbstractTask, observed: Tensor, target: Packed, seed: int) -> dict[str, JSON]:
+def measure(
+    task: AbstractTask, observed: Tensor, inputs: Mapping[str, Packed], target: Packed, seed: int
+) -> dict[str, JSON]:
     """The headline with its 95 % interval, every metric, and the best constant answer for these rows.
 
     Args:
         task: The fitted task.
         observed: What `tasks.network.final` gives.
+        inputs: The examples.
         target: Targets of the same examples, as the task makes them.
         seed: For the bootstrap.
     """
@@ -78,7 +82,7 @@ def measure(task: AbstractTask, observed: Tensor, target: Packed, seed: int) -> 
     headline = task.metrics[0]
     low, high = interval(statistics, headline, seed=seed)
     values = {each.name: float(each.reduce(statistics)) for each in task.metrics}
-    rival = task.blind(target, target)
+    rival = task.beside(inputs, target)[0] if task.compares else task.blind(target, target)
     blind = float(headline.reduce(rival.statistics))
     value = values[headline.name]
     return {

@@ -20,6 +20,7 @@ from netwright.data import timelines
 from netwright.data.columns import cells, decode
 from netwright.data.kinds import MEDIA
 from netwright.data.kinds.channels import Channels
+from netwright.data.kinds.item import Item
 from netwright.data.kinds.text import Text
 from netwright.data.packed import gather
 from netwright.data.table import ReadOptions, Rows, Table
@@ -29,6 +30,7 @@ from netwright.serving.measure import answered, measure
 from netwright.serving.plain import from_plain
 from netwright.serving.restore import blank, restore
 from netwright.serving.rows import as_table
+from netwright.serving.suggest import suggest
 from netwright.serving.writing import Sampling, write
 from netwright.tasks.forecast import Forecast
 from netwright.tasks.generate import Generate
@@ -99,6 +101,9 @@ class Model:
             raise RecipeError("the model writes text.", hint="use netwright generate, or model.generate.")
         if isinstance(self.task, Forecast):
             return self._ahead(self.task, self._table(rows))
+        kind = self.inputs.kinds[0]
+        if isinstance(kind, Item):
+            return suggest(self.network, kind, as_table(rows, self.columns, self._options), top)
         table, rows_read, notes = self._readable(self._table(rows))
         output_KBO = self._some_outputs(table, rows_read)
         answers = self.task.answer(output_KBO, top=top, threshold=threshold, probabilities=probabilities)
@@ -120,7 +125,9 @@ class Model:
         table, rows_read, _ = self._readable(self._table(rows))
         chosen = answered(table, self.task, rows_read)
         inputs, target = self.task.examples(table, chosen.rows, self.inputs, learn=False)
-        measured = measure(self.task, final(self.network, self.task, inputs, target), target, self.recipe.seed)
+        measured = measure(
+            self.task, final(self.network, self.task, inputs, target), inputs, target, self.recipe.seed
+        )
         names = list(self.task.columns)
         return {
             "task": self.task.name,

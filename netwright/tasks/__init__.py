@@ -10,7 +10,8 @@ TASKS = Registry(
         "tag": "netwright.tasks.tag:Tag",
         "forecast": "netwright.tasks.forecast:Forecast",
         "generate": "netwright.tasks.generate:Generate",
+        "recommend": "netwright.tasks.recommend:Recommend",
     },
 )
-COMING = ("translate", "transcribe", "recommend")
+COMING = ("translate", "transcribe")
 """Tasks that are known by name and arrive in a later version."""

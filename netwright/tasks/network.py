@@ -49,7 +49,9 @@ class Network(nn.Module):
     def forward(self, inputs: Mapping[str, Tensor]) -> Tensor:
         """(K, B, O) outputs of a batch, or (K, B, T, O) where each step is answered."""
         found = self.family.encode(inputs)
-        out: Tensor = self.head(found.pooled_KBD if self.needs == "pooled" else found.steps_KBTD)
+        features = found.pooled_KBD if self.needs == "pooled" else found.steps_KBTD
+        reads = getattr(self.head, "reads_inputs", False)
+        out: Tensor = self.head(features, inputs) if reads else self.head(features)
         return out
 
 

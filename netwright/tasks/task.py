@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import torch
 from torch import Tensor, nn
 
-from netwright.base.schema import JSON, Field, Finding, Needs, Shape
+from netwright.base.schema import JSON, Choice, Field, Finding, Needs, Shape
 from netwright.data.packed import Packed
 
 if TYPE_CHECKING:
@@ -61,6 +61,7 @@ class AbstractTask(ABC):
         rowwise: Whether an example is a row of the table.
         least_squares: Whether a network without a hidden layer is solved in closed form.
         calibrates: Whether it has something to fit on calibration rows.
+        compares: Whether it brings simpler means of its own, `beside`, instead of a linear network.
         searches: Whether an answer is searched for step by step: `respond` then gives codes, padded with 0.
         blind_words: Name of the best answer without any input, and what it does.
         Settings: Frozen keyword-only dataclass of what `--set task.NAME=VALUE` may change.
@@ -76,6 +77,7 @@ class AbstractTask(ABC):
     rowwise: ClassVar[bool] = True
     least_squares: ClassVar[bool] = False
     calibrates: ClassVar[bool] = True
+    compares: ClassVar[bool] = False
     searches: ClassVar[bool] = False
     blind_words: ClassVar[tuple[str, str]]
     Settings: ClassVar[type[Any]]
@@ -176,6 +178,17 @@ class AbstractTask(ABC):
     def rivals(self, train: Packed, target: Packed) -> list[Rival] | None:
         """What simpler means make of these targets; None: a linear network is to be trained for it."""
         return None
+
+    def beside(self, inputs: Mapping[str, Packed], target: Packed) -> list[Rival]:
+        """What simpler means make of these examples, the blind one first; only where the task `compares`."""
+        raise NotImplementedError
+
+    def study(self, inputs: Mapping[str, Packed], target: Packed) -> None:  # noqa: B027  (most need nothing)
+        """Fits what stands beside the network, before that learns; validation examples make choices."""
+
+    def settle(self, network: nn.Module, inputs: Mapping[str, Packed], target: Packed) -> Mapping[str, Choice]:
+        """The last choices about a network that has learned, made on validation examples."""
+        return {}
 
     @abstractmethod
     def state(self) -> tuple[JSON, Mapping[str, Tensor]]:

@@ -15,6 +15,7 @@ KINDS = Registry(
         "audio": "netwright.data.kinds.audio:Audio",
         "series": "netwright.data.kinds.series:Series",
         "channels": "netwright.data.kinds.channels:Channels",
+        "item": "netwright.data.kinds.item:Item",
     },
 )
 """Name -> class. The order is the order of the blocks a network gets."""

@@ -15,6 +15,7 @@ READERS = Registry(
     {
         "python": "netwright.data.readers.python",
         "arrays": "netwright.data.readers.arrays",
+        "ratings": "netwright.data.readers.ratings",
         "corpus": "netwright.data.readers.corpus",
         "folders": "netwright.data.readers.folders",
         "parquet": "netwright.data.readers.parquet",

@@ -47,7 +47,6 @@ def read(source: Path, options: ReadOptions) -> Table:
     text, encoding = decode(raw, source)
     text = text.lstrip("\n\r").rstrip()
     text = text if "\n" in text else text.replace("\r", "\n")
-    _refuse_unlike_tables(text, source)
     delimiter = sniff(text)
     header = options.header == "auto" and _has_header(text, delimiter)
     frame = _parse(text, delimiter, source)
@@ -226,12 +225,6 @@ def _no_header(source: Path, width: int) -> Finding:
         count=width,
         done=f"columns are called c1 to c{width}",
     )
-
-
-def _refuse_unlike_tables(text: str, source: Path) -> None:
-    head = text[:20_000].splitlines()[:20]
-    if source.suffix.lower() == ".dat" and head and all("::" in line for line in head):
-        raise DataError(f"'{source}' holds ratings ('::').", hint="ratings arrive in a later version.")
 
 
 def is_delimited(text: str) -> bool:

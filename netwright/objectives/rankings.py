@@ -1,0 +1,68 @@
+"""How good rankings are: metrics over frames of `rank`, the place of what was taken among all not yet taken.
+
+Full ranking: no candidates are drawn, every item competes. What cannot be ranked has an infinite rank.
+"""
+
+# N = examples
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from netwright.objectives.metrics import NAN, Metric
+
+if TYPE_CHECKING:
+    import polars as pl
+
+
+def ndcg(frame: pl.DataFrame, at: int) -> float:
+    """Mean of 1 / log2(1 + rank) for ranks up to `at`, 0 beyond: one relevant item an example."""
+    rank_N = frame["rank"].to_numpy()
+    return float(np.where(rank_N <= at, 1.0 / np.log2(1.0 + rank_N), 0.0).mean()) if len(rank_N) else NAN
+
+
+def recall(frame: pl.DataFrame, at: int) -> float:
+    """Share of examples whose item is among the first `at`."""
+    rank_N = frame["rank"].to_numpy()
+    return float((rank_N <= at).mean()) if len(rank_N) else NAN
+
+
+def reciprocal(frame: pl.DataFrame) -> float:
+    """Mean of 1 / rank."""
+    rank_N = frame["rank"].to_numpy()
+    return float((1.0 / rank_N).mean()) if len(rank_N) else NAN
+
+
+RECOMMEND: tuple[Metric, ...] = (
+    Metric(
+        name="ndcg@10",
+        better="higher",
+        reduce=lambda frame: ndcg(frame, 10),
+        words="How high the item that came next stands among the first ten of all items, 0 to 1.",
+        reads=("rank",),
+    ),
+    Metric(
+        name="recall@20",
+        better="higher",
+        reduce=lambda frame: recall(frame, 20),
+        words="Share of examples whose next item is among the first twenty of all items.",
+        reads=("rank",),
+    ),
+    Metric(
+        name="recall@10",
+        better="higher",
+        reduce=lambda frame: recall(frame, 10),
+        words="Share of examples whose next item is among the first ten of all items.",
+        reads=("rank",),
+    ),
+    Metric(
+        name="mrr",
+        better="higher",
+        reduce=reciprocal,
+        words="Mean of one over the rank of the item that came next.",
+        reads=("rank",),
+    ),
+)
+"""For the next item of a history."""
