@@ -131,7 +131,7 @@ def _train(prepared: Prepared, asked: Request, folder: Folder, older: Recipe | N
         start = linear if prepared.task.least_squares else None
         mirrors = training.may_mirror(prepared)
         best = training.train_one(job, prepared, parts, tell, mirrors=mirrors, start=start)
-    if linear and _prefers_linear(best, linear, asked, prepared):
+    if linear and rival.is_better(linear, best, asked, prepared):
         words = f"no deeper network beat it on validation ({best.score:.4g} against {linear.score:.4g})"
         choices["kept"] = Choice(value="the network without a hidden layer", why=words, by="measured")
         best = linear.instead_of(best)
@@ -187,16 +187,3 @@ def _budget(asked: Request, prepared: Prepared, folder: Folder) -> float | None:
     after = RESERVE * whole + 0.5 + outcome.seconds_to_score(prepared)
     used = time.monotonic() - asked.started
     return max(0.05 * whole, whole - used - after) + folder.spent()
-
-
-def _prefers_linear(best: Trained, linear: Trained, asked: Request, prepared: Prepared) -> bool:
-    """Whether the network without a hidden layer is at least as good on the select rows."""
-    by_hand = any(name.startswith("network.") for name in asked.set)
-    if by_hand or asked.network not in ("auto", "feedforward"):
-        return False
-    if best is linear or best.ended["reason"] == "interrupted":
-        return False
-    if best.job.network == "feedforward" and best.job.config.get("depth") == 0:
-        return False
-    sign = 1 if prepared.task.metrics[0].better == "higher" else -1
-    return (sign * linear.score, -linear.loss) > (sign * best.score, -best.loss)

@@ -17,6 +17,7 @@ from netwright.training import Job, Part, Trained
 
 if TYPE_CHECKING:
     from netwright.prepare import Prepared
+    from netwright.request import Request
 
 
 def train(prepared: Prepared, parts: Mapping[str, Part], seed: int) -> Trained | None:
@@ -55,6 +56,19 @@ def _solved(job: Job, prepared: Prepared, parts: Mapping[str, Part]) -> Trained:
     return Trained(
         network=built, job=job, events=[], plans=(), ended=ended, score=found["score"], loss=found["loss"]
     )
+
+
+def is_better(linear: Trained, best: Trained, asked: Request, prepared: Prepared) -> bool:
+    """Whether the network without a hidden layer is at least as good on the select rows, and may be kept."""
+    by_hand = any(name.startswith("network.") for name in asked.set)
+    if by_hand or asked.network not in ("auto", "feedforward"):
+        return False
+    if best is linear or best.ended["reason"] == "interrupted":
+        return False
+    if best.job.network == "feedforward" and best.job.config.get("depth") == 0:
+        return False
+    sign = 1 if prepared.task.metrics[0].better == "higher" else -1
+    return (sign * linear.score, -linear.loss) > (sign * best.score, -best.loss)
 
 
 def job_for(prepared: Prepared, seed: int) -> Job:
