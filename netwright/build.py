@@ -15,7 +15,6 @@ from netwright.learning import checkpoint, machine
 from netwright.outcome import Run
 from netwright.prepare import Prepared, prepare
 from netwright.request import Request
-from netwright.training import Trained
 
 if TYPE_CHECKING:
     from netwright.base.schema import Recipe
