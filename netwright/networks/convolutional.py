@@ -21,7 +21,7 @@ from netwright.base.schema import Choice, Field, InputSpec
 from netwright.networks.family import AbstractFamily, Features, Machine
 from netwright.networks.inputs import Inputs
 from netwright.networks.inputs.images import Normalise
-from netwright.networks.inputs.steps import ORDERED, mask
+from netwright.networks.inputs.steps import ORDERED, Steps, mask
 from netwright.networks.parts import ranges
 from netwright.networks.parts.filters import Along
 
@@ -151,7 +151,8 @@ def _tower(config: Convolutional.Config, field: Field, spec: InputSpec) -> nn.Mo
         return Tower(config, field)
     width = 4 * (config.width // 4)
     pools = spec.needs == "pooled" and field.layout == "frames"
-    return Along(field, width, config.depth - 1, config.dropout, causal=spec.causal, shrink=pools)
+    steps = Steps(field, width, config.dropout, spec.stride)
+    return Along(steps, config.depth - 1, config.dropout, causal=spec.causal, shrink=pools)
 
 
 def _along_steps(spec: InputSpec, machine: Machine) -> dict[str, Choice]:

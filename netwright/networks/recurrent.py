@@ -53,7 +53,7 @@ class Recurrent(AbstractFamily):
         super().__init__(config, spec)
         ordered = [field for field in spec.inputs if field.layout in ORDERED]
         others = [field for field in spec.inputs if field.layout not in ORDERED]
-        self.towers = nn.ModuleList(_Tower(config, field, both=not spec.causal) for field in ordered)
+        self.towers = nn.ModuleList(_Tower(config, field, both=not spec.causal, stride=spec.stride) for field in ordered)
         self.others = Inputs(others, "none", 1) if others else None
         self.members = 1
         if spec.needs != "pooled":
@@ -154,9 +154,9 @@ def _for_writing(spec: InputSpec, machine: Machine) -> dict[str, Choice]:
 class _Tower(nn.Module):
     """From one ordered field to a vector a step."""
 
-    def __init__(self, config: Recurrent.Config, field: Field, *, both: bool) -> None:
+    def __init__(self, config: Recurrent.Config, field: Field, *, both: bool, stride: int) -> None:
         super().__init__()
-        self.steps = Steps(field, config.embedding, config.dropout)
+        self.steps = Steps(field, config.embedding, config.dropout, stride)
         self.both = both
         here, there = config.embedding, config.width * (2 if both else 1)
         self.forth, self.back = nn.ModuleList(), nn.ModuleList()

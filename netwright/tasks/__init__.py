@@ -10,7 +10,8 @@ TASKS = Registry(
         "tag": "netwright.tasks.tag:Tag",
         "forecast": "netwright.tasks.forecast:Forecast",
         "generate": "netwright.tasks.generate:Generate",
+        "transcribe": "netwright.tasks.transcribe:Transcribe",
     },
 )
-COMING = ("translate", "transcribe", "recommend")
+COMING = ("translate", "recommend")
 """Tasks that are known by name and arrive in a later version."""

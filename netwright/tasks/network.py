@@ -37,6 +37,9 @@ class Network(nn.Module):
     def forward(self, inputs: Mapping[str, Tensor]) -> Tensor:
         """(K, B, O) outputs of a batch, or (K, B, T, O) where each step is answered."""
         found = self.family.encode(inputs)
+        if getattr(self.head, "masked", False):
+            silent: Tensor = self.head(found.steps_KBTD, found.mask_BT)
+            return silent
         out: Tensor = self.head(found.pooled_KBD if self.needs == "pooled" else found.steps_KBTD)
         return out
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import polars as pl
     from torch import Tensor
 
-SURVEYED = 500
+SURVEYED = 5_000
 RATES = (8_000, 16_000)
 AUGMENT = ("gain", "time", "band")
 
@@ -137,6 +137,15 @@ class Audio(AbstractKind):
     def encode(self, block: pl.DataFrame) -> Packed:
         """Frames, cut at the longest."""
         return self._packed(block[self.column])
+
+    def notes(self, block: pl.DataFrame) -> list[str]:
+        """Clips that are cut."""
+        cells = block[self.column]
+        if not cells.dtype.is_nested():
+            return super().notes(block)
+        frames = (cells.list.len().fill_null(0) // len(self.center)).to_list()
+        cut = f"{self.column} is cut after {self.longest * sounds.HOP:.1f} of"
+        return [f"{cut} {each * sounds.HOP:.1f} s" if each > self.longest else "" for each in frames]
 
     def _packed(self, cells: pl.Series) -> Packed:
         mels = len(self.center)
