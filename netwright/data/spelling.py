@@ -38,7 +38,9 @@ def choose_unit(known: Sequence[str]) -> Choice:
     if plain and len(counts) <= WORDS and least >= OFTEN:
         why = f"{len(counts)} different words, each in {least:,} training transcripts or more"
         return Choice(value="words", why=why)
-    return Choice(value="characters", why=f"any word can be spelled, and there are {len(counts):,} different ones")
+    return Choice(
+        value="characters", why=f"any word can be spelled, and there are {len(counts):,} different ones"
+    )
 
 
 def choose_case(known: Sequence[str]) -> Choice:

@@ -47,7 +47,7 @@ def nats(output_KBTV: Tensor, code_BS: Tensor) -> tuple[Tensor, Tensor]:
         (K, B) nats, 0 where the text cannot be said, and (B,) bool. A text of more tokens than there are
         steps, counting the blank that must stand between equal neighbours, cannot be said.
     """
-    members, examples, steps, size = output_KBTV.shape
+    members, examples, steps, _ = output_KBTV.shape
     there_B, length_B = steps_there(output_KBTV), (code_BS > 0).sum(1)
     sayable_B = needed(code_BS) <= there_B
     code_BS = code_BS[:, : steps + 1]  # one token over is as impossible as a million

@@ -85,7 +85,7 @@ class AbstractTask(ABC):
     columns: tuple[str, ...]
     only: ClassVar[tuple[str, ...]] = ()
     prefix: Field | None = None
-    decided: Mapping[str, Choice] = {}  # noqa: RUF012  (never written to)
+    decided: Mapping[str, Choice] = {}
     findings: Sequence[Finding] = ()
 
     @property

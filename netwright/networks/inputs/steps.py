@@ -30,6 +30,7 @@ class Steps(nn.Module):
         super().__init__()
         self.key, self.layout, self.width = field.key, field.layout, width
         self.dropout = nn.Dropout(dropout)
+        self.map: nn.Module
         if field.layout == "tokens":
             self.table = nn.Embedding(field.sizes[0], width, padding_idx=0)
             nn.init.normal_(self.table.weight, std=0.5)
@@ -41,7 +42,8 @@ class Steps(nn.Module):
             self.map = nn.Linear(channels * across, width)
         else:
             self.scale = Scale(field)
-            self.map = Fewer(field.shape[1], width, stride) if stride > 1 else nn.Linear(field.shape[1], width)
+            into = field.shape[1]
+            self.map = Fewer(into, width, stride) if stride > 1 else nn.Linear(into, width)
         self.map.plain = True  # type: ignore[assignment]
 
     def forward(self, inputs: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
