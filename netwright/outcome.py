@@ -204,6 +204,7 @@ def seconds_to_score(prepared: Prepared) -> float:
     rows = len(prepared.split.test) + len(prepared.split.calibrate)
     layouts = {each.layout for each in prepared.inputs.fields()}
     each = 6e-3 if prepared.task.needs != "pooled" else 3e-4 if layouts - {"numbers", "codes"} else 5e-5
+    each = 2e-2 if prepared.task.searches else each
     return rows * each + 0.5
 
 

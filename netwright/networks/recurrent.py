@@ -177,7 +177,7 @@ def _for_hearing(rows: int, machine: Machine) -> dict[str, Choice]:
         ),
         "learning.epochs": Choice(value=float(max(8, min(80, 6e4 / rows))), why=f"enough for {size}"),
         "learning.decay": Choice(value=0.9, why="a long fall to zero"),
-        "learning.ema": Choice(value=0.99, why="the mean of the last weights is steadier"),
+        "learning.ema": Choice(value=0.98, why="the mean of the last weights is steadier"),
         "learning.threads": Choice(value=machine.threads, why="all cores"),
     }
 

@@ -10,6 +10,8 @@ Reference: Graves et al. 2006, https://doi.org/10.1145/1143844.1143891.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -133,4 +135,5 @@ def _step(
 
 def _sum(first: float, second: float) -> float:
     """log(exp(first) + exp(second))."""
-    return float(np.logaddexp(first, second))
+    high, low = (first, second) if first > second else (second, first)
+    return high + math.log1p(math.exp(low - high)) if low > -math.inf else high
