@@ -130,12 +130,6 @@ def prepare(source: Any, request: Request) -> Prepared:
             *(checks.check(table, decided, parts, claim_name) if table.shape == "rows" else ()),
         )
     )
-    choices = {
-        "data.split": Choice(value=parts.rule, why=parts.why),
-        "task": Choice(value=claim_name, why=why, by="user" if request.task else "derived"),
-        **{f"task.{name}": choice for name, choice in task.decided.items()},
-        **derived,
-    }
     return Prepared(
         table=table,
         decoded=decoded,
@@ -144,7 +138,12 @@ def prepare(source: Any, request: Request) -> Prepared:
         inputs=inputs,
         columns=decided,
         findings=findings,
-        choices=choices,
+        choices={
+            "data.split": Choice(value=parts.rule, why=parts.why),
+            "task": Choice(value=claim_name, why=why, by="user" if request.task else "derived"),
+            **{f"task.{name}": choice for name, choice in task.decided.items()},
+            **derived,
+        },
     )
 
 

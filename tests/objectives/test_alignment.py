@@ -77,6 +77,6 @@ def test_a_text_that_cannot_be_said_costs_nothing_and_teaches_nothing() -> None:
     nats_KB, sayable_B = alignment.nats(output, code_BS)
     assert sayable_B.tolist() == [False, False, True]
     assert nats_KB[0, :2].tolist() == [0.0, 0.0]
-    nats_KB.sum().backward()
+    nats_KB.sum().backward()  # type: ignore[no-untyped-call]
     assert output.grad is not None and bool(torch.isfinite(output.grad).all())
     assert not output.grad[0, :2].any()

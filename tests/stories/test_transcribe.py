@@ -122,9 +122,8 @@ def test_what_stands_beside_clips_decides_the_task(tones: Path) -> None:
 
 @pytest.mark.parametrize("family", ["convolutional", "recurrent", "transformer"])
 def test_every_family_with_steps_can_and_a_run_is_the_same_again(family: str, tones: Path) -> None:
-    how = {"network": family, "minutes": 2}
     settings = {"learning.epochs": 0.5, "network.depth": 1, "task.unit": "characters", "learning.threads": 1}
-    first, again = (build.fit(tones, set=settings, **how) for _ in range(2))
+    first, again = (build.fit(tones, network=family, set=settings, minutes=2) for _ in range(2))
     assert first.card["metrics"] == again.card["metrics"]
     assert first.model.predict(tones / "clips" / "000.wav")["note"][0] == ""
 
