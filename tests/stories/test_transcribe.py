@@ -196,3 +196,21 @@ def test_padding_and_neighbours_change_nothing(learned: Path, tones: Path) -> No
     torch.testing.assert_close(*losses, atol=1e-5, rtol=1e-5)
     alone = model.network({key: x[2:3, : int(length[2])], key + ":length": length[2:3]})
     torch.testing.assert_close(model.task.loss(alone, code[2:3])[0], losses[0][2], atol=1e-5, rtol=1e-4)
+
+
+def test_parts_may_be_folders(tmp_path: Path) -> None:
+    for part, count in (("train", 40), ("test", 10)):
+        write(tmp_path / "parts" / part, count, seed=count)
+    found = build.fit(tmp_path / "parts", set={"learning.epochs": 0.5, **SMALL}, minutes=2)
+    assert found.card["task"] == "transcribe"
+    assert found.card["rows"]["test"] == 10
+    rows = [
+        (f"{part}/{name}", said)
+        for part in ("train", "test")
+        for name, said in pl.read_csv(tmp_path / "parts" / part / "metadata.csv").iter_rows()
+    ]
+    for part in ("train", "test"):
+        (tmp_path / "parts" / part / "metadata.csv").unlink()
+    table(tmp_path / "parts" / "metadata.csv", rows)
+    again = build.fit(tmp_path / "parts", set={"learning.epochs": 0.5, **SMALL}, minutes=2)
+    assert again.card["metrics"] == found.card["metrics"]
