@@ -88,7 +88,7 @@ class Transformer(AbstractFamily):
             return _for_writing(spec, machine)
         size = f"{rows:,} training examples"
         width = 64 if rows < 2_000 else 128 if rows < 100_000 else 256
-        batch = max(8, min(64, rows // 16))
+        batch = max(8, min(64 if spec.needs == "pooled" else 16, rows // 16))
         return {
             "network.depth": Choice(value=2 if rows < 20_000 else 4, why=size),
             "network.width": Choice(value=width, why=size),

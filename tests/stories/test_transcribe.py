@@ -214,3 +214,13 @@ def test_parts_may_be_folders(tmp_path: Path) -> None:
     table(tmp_path / "parts" / "metadata.csv", rows)
     again = build.fit(tmp_path / "parts", set={"learning.epochs": 0.5, **SMALL}, minutes=2)
     assert again.card["metrics"] == found.card["metrics"]
+
+
+def test_a_recipe_with_settings_by_hand_gives_the_same_network(tones: Path, tmp_path: Path) -> None:
+    small = {"learning.epochs": 0.5, "task.unit": "characters", "task.stride": 2, "task.beam": 2, **SMALL}
+    first = build.train(tones, out=tmp_path / "first", set=small, minutes=2)
+    again = build.train(tones, out=tmp_path / "again", recipe=tmp_path / "first", minutes=2)
+    assert again.model.spec == first.model.spec
+    assert again.model.spec.stride == 2
+    assert again.model.task.settings == first.model.task.settings
+    assert again.card["metrics"] == first.card["metrics"]
