@@ -12,6 +12,7 @@ import os
 import shutil
 import sys
 import tarfile
+import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
@@ -33,6 +34,9 @@ ADULT = [
     "income",
 ]
 """Columns in the order of adult.names; the last one is the class that its data files end with."""
+DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+MADE_OF = {"fsdd_strings": "fsdd"}
+"""Sets that are made of another one."""
 
 
 def adult(source: Path, out: Path) -> None:
@@ -103,6 +107,39 @@ def fsdd(source: Path, out: Path) -> None:
     _table(out / "metadata.csv", ["file_name", "label", "speaker", "split"], rows)
 
 
+def fsdd_strings(source: Path, out: Path) -> None:
+    """Strings of 3 to 7 digits of one speaker, and metadata.csv: file_name, transcription, split.
+
+    3,000 strings from clips 5-49 to learn from, 300 from clips 0-4 to test on; silence of 0 to 150 ms between.
+    """
+    import numpy as np
+    import soundfile
+
+    clips: dict[tuple[str, str, int], list[Path]] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        fsdd(source, Path(folder))
+        for path in sorted((Path(folder) / "clips").glob("*.wav")):
+            digit, speaker, number = path.stem.split("_")
+            clips.setdefault(("test" if int(number) < 5 else "train", speaker, int(digit)), []).append(path)
+        speakers, draw = sorted({speaker for _, speaker, _ in clips}), np.random.default_rng(0)
+        (out / "clips").mkdir()
+        rows = []
+        for part, count in (("train", 3_000), ("test", 300)):
+            for number in range(count):
+                speaker = str(draw.choice(speakers))
+                digits = draw.integers(0, 10, draw.integers(3, 8)).tolist()
+                waves = []
+                for digit in digits:
+                    chosen = clips[part, speaker, digit]
+                    wave, rate = soundfile.read(chosen[int(draw.integers(0, len(chosen)))], dtype="int16")
+                    silence = np.zeros(int(draw.uniform(0, 0.15) * rate), dtype=np.int16)
+                    waves += [silence, wave] if waves else [wave]
+                name = f"clips/{part}-{number:04}.wav"
+                soundfile.write(out / name, np.concatenate(waves), rate)
+                rows.append([name, " ".join(DIGITS[digit] for digit in digits), part])
+    _table(out / "metadata.csv", ["file_name", "transcription", "split"], rows)
+
+
 def ett(source: Path, out: Path) -> None:
     """ETTh1.csv and ETTh2.csv as they are."""
     for path in sorted(source.glob("ETTh*.csv")):
@@ -154,6 +191,7 @@ SETS: Mapping[str, Callable[[Path, Path], None]] = {
         tinyshakespeare,
         tatoeba_nld_eng,
         fsdd,
+        fsdd_strings,
         ett,
         movietweetings,
         donkeycar_tub,
@@ -180,7 +218,7 @@ def prepare(name: str, out: Path, data: Path | None = None) -> Path:
     named = data or os.environ.get("NETWRIGHT_DATA")
     if not named:
         raise SystemExit("NETWRIGHT_DATA is not set; point it at the folder with the sets.")
-    source = Path(named) / name
+    source = Path(named) / MADE_OF.get(name, name)
     if not source.is_dir():
         raise SystemExit(f"there is no folder '{source}'; point NETWRIGHT_DATA at the folder with the sets.")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):

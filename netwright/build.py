@@ -43,6 +43,7 @@ def train(source: Any, *, listen: Listen | None = None, **settings: Any) -> Run:
     """
     asked = request.make(settings)
     older = recipe.read(asked.recipe) if asked.recipe is not None else None
+    asked = replace(asked, set={**recipe.asked_of_task(older), **asked.set})
     recipe.check_names(asked.set)
     machine.device(asked.device)
     outcome.check_free(source, asked)

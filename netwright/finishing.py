@@ -69,8 +69,7 @@ def complete(ending: Ending, tell: Callable[[Event], None]) -> Run:
     tests = ending.prepared.split.test
     opened = _measure(ending, task) if len(tests) and not interrupted else None
     recipe = final_recipe(ending)
-    seen = task.watch(_seen(ending.best, task, select), select.target.values)
-    card = make_card(_facts(ending, recipe, task, opened, seen["score"]))
+    card = make_card(_facts(ending, recipe, task, opened, _validated(ending, task, select)))
     bundle = _bundle(ending, task, recipe, card)
     model = Model(bundle, allow_outside=ending.asked.allow_outside)
     data = {"metric": card["metric"], "limited_by": card["limited_by"]}
@@ -79,6 +78,14 @@ def complete(ending: Ending, tell: Callable[[Event], None]) -> Run:
         _write(ending, recipe, card, bundle, opened)
     tell(done)
     return Run(card=card, model=model, folder=ending.folder.path, events=tuple(ending.best.events))
+
+
+def _validated(ending: Ending, task: AbstractTask, select: Part) -> float:
+    """The headline on the select rows, of the answers that users get."""
+    if not task.searches or ending.best.ended.get("reason") == "interrupted":
+        return task.watch(_seen(ending.best, task, select), select.target.values)["score"]
+    found = final(ending.best.network, task, select.inputs, select.target)
+    return task.metrics[0].reduce(task.statistics(found, select.target.whole()))
 
 
 def _seen(trained: Trained, task: AbstractTask, part: Part) -> Tensor:

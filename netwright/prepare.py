@@ -61,6 +61,7 @@ class Prepared:
             causal=self.task.causal,
             examples=self.examples or len(self.split.train),
             prefix=self.task.prefix,
+            stride=self.task.stride,
         )
 
     def target(self, rows: Any) -> pl.DataFrame:
@@ -110,6 +111,7 @@ def prepare(source: Any, request: Request) -> Prepared:
     )
     by_hand = _kind_settings(request)
     decided, said = columns.decide(table, parts.train, assigned, request.kinds)
+    decided, unused = _usable(decided, claim_name, TASKS[claim_name].only)
     decided = tuple(_with_settings(each, by_hand) for each in decided)
     decided, derived = _derive_kinds(table, parts, decided, request)
     decoded, parts, damaged = _decode(table, parts, decided)
@@ -123,16 +125,13 @@ def prepare(source: Any, request: Request) -> Prepared:
             *table.findings,
             *parts.findings,
             *said,
+            *unused,
             *damaged,
             *task.findings,
+            *task.survey(decoded, parts.train, inputs),
             *(checks.check(table, decided, parts, claim_name) if table.shape == "rows" else ()),
         )
     )
-    choices = {
-        "data.split": Choice(value=parts.rule, why=parts.why),
-        "task": Choice(value=claim_name, why=why, by="user" if request.task else "derived"),
-        **derived,
-    }
     return Prepared(
         table=table,
         decoded=decoded,
@@ -141,8 +140,43 @@ def prepare(source: Any, request: Request) -> Prepared:
         inputs=inputs,
         columns=decided,
         findings=findings,
-        choices=choices,
+        choices={
+            "data.split": Choice(value=parts.rule, why=parts.why),
+            "task": Choice(value=claim_name, why=why, by="user" if request.task else "derived"),
+            **{f"task.{name}": choice for name, choice in task.decided.items()},
+            **derived,
+        },
     )
+
+
+def _usable(
+    decided: tuple[Column, ...], task: str, kinds: Sequence[str]
+) -> tuple[tuple[Column, ...], tuple[Finding, ...]]:
+    """The columns, inputs of other kinds than the task can use passed over; and what is to be said of it.
+
+    Raises:
+        DataError: If no input is left.
+    """
+    others = [each for each in decided if kinds and each.role == "input" and each.kind not in kinds]
+    if not others:
+        return decided, ()
+    wanted = " or ".join(kinds)
+    if not any(each.role == "input" and each.kind in kinds for each in decided):
+        raise DataError(
+            f"to {task}, a column of kind {wanted} is needed, and there is none.",
+            hint=f"name it with --kind COLUMN={kinds[0]}, or leave out --task.",
+        )
+    why = f"{task} learns from {wanted} alone"
+    names = tuple(each.name for each in others)
+    finding = Finding(
+        name="unused columns",
+        what=f"{why}: {', '.join(names[:8])}",
+        count=len(names),
+        done="left out",
+        columns=names,
+    )
+    kept = (replace(each, role="ignore", why=why) if each in others else each for each in decided)
+    return tuple(kept), (finding,)
 
 
 def _decode(table: Table, parts: Split, decided: Sequence[Column]) -> tuple[Table, Split, list[Finding]]:
@@ -196,7 +230,7 @@ def choose_task(target: pl.DataFrame, table: Table, request: Request) -> tuple[s
             f"target column '{target.columns[0]}' has no value in any row ({table.source}).",
             hint="choose another --target.",
         )
-    found = {name: TASKS[name].claims(target, table.shape) for name in TASKS}
+    found = {name: TASKS[name].claims_in(target, table) for name in TASKS}
     claims = sorted(((claim.strength, name, claim.why) for name, claim in found.items() if claim), reverse=True)
     if not claims:
         raise DataError(

@@ -36,6 +36,12 @@ def override(
     return choices
 
 
+def asked_of_task(older: Recipe | None) -> dict[str, JSON]:
+    """What was set by hand for the task in a recipe: the task is fitted with it, so it must be known before."""
+    found = older.choices.items() if older else ()
+    return {name: choice.value for name, choice in found if name.startswith("task.") and choice.by == "user"}
+
+
 def check_names(by_hand: Mapping[str, JSON]) -> None:
     """Checks that each `--set` name begins with a part.
 

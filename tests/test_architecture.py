@@ -128,10 +128,11 @@ def test_classes_have_few_public_methods() -> None:
         own = [each.name for each in methods if "property" not in map(name_of, each.decorator_list)]
         found[f"{where} {node.name}"] = len([name for name in own if not name.startswith("_")])
     most = {
-        "AbstractTask": 22,
+        "AbstractTask": 24,
         "Recommend": 17,
         "Generate": 15,
         "Forecast": 14,
+        "Transcribe": 18,
     }  # from cells to answers: all that families must not know
     assert not {each: n for each, n in found.items() if n > most.get(each.split()[-1], MOST_METHODS)}
 

@@ -71,3 +71,28 @@ def test_what_cannot_be_prepared_is_said_in_a_sentence(
     (tmp_path / "mnist").mkdir()
     with pytest.raises(SystemExit, match="is there already"):
         prepare.prepare("mnist", tmp_path, tmp_path)
+
+
+def test_strings_of_digits_are_of_one_speaker_and_keep_parts_apart(prepare: ModuleType, tmp_path: Path) -> None:
+    import numpy as np
+    import soundfile
+
+    (tmp_path / "fsdd").mkdir()
+    with tarfile.open(tmp_path / "fsdd" / "recordings.tar.xz", "w:xz") as packed:
+        for digit in range(10):
+            for number, level in ((0, 0.5), (5, -0.5)):  # the sign tells the parts apart
+                wave = io.BytesIO()
+                soundfile.write(wave, np.full(80, level), 8_000, format="WAV")
+                entry = tarfile.TarInfo(f"recordings/{digit}_ann_{number}.wav")
+                entry.size = len(wave.getvalue())
+                packed.addfile(entry, io.BytesIO(wave.getvalue()))
+    out = prepare.prepare("fsdd_strings", tmp_path / "out", tmp_path)
+    lines = (out / "metadata.csv").read_text().splitlines()
+    assert lines[0] == "file_name,transcription,split"
+    rows = [line.split(",") for line in lines[1:]]
+    assert [sum(row[2] == part for row in rows) for part in ("train", "test")] == [3_000, 300]
+    assert {len(row[1].split()) for row in rows} == {3, 4, 5, 6, 7}
+    for name, said, part in (rows[0], rows[-1]):
+        samples, _ = soundfile.read(out / name)
+        assert len(samples) >= 80 * len(said.split())
+        assert (samples <= 0).all() if part == "train" else (samples >= 0).all()

@@ -81,6 +81,7 @@ class InputSpec:
         causal: Whether a step may look at later steps.
         examples: Number of training examples.
         prefix: What a decoder has said so far: tokens that stand in the batch beside the inputs; or None.
+        stride: Frames that an answer a step is given for: features have a step for so many of them.
     """
 
     inputs: tuple[Field, ...]
@@ -90,6 +91,7 @@ class InputSpec:
     causal: bool = False
     examples: int = 0
     prefix: Field | None = None
+    stride: int = 1
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING
 
 from netwright.base.errors import DataError, did_you_mean
 from netwright.base.schema import Role
+from netwright.data.readers.media import sound_columns
 from netwright.data.table import Table
 
 if TYPE_CHECKING:
     import polars as pl
 
 TARGETS = ("target", "label", "class", "y")
+SAID = ("transcription", "transcript", "sentence", "text")
+"""What a column beside clips is called that says what is spoken in them."""
 TIMES = ("time", "date", "timestamp", "datetime", "dteday", "ds")
 PART_WORDS = frozenset(
     ("train", "training", "validation", "valid", "val", "dev", "test", "testing", "0", "1", "2")
@@ -116,6 +119,9 @@ def _targets(table: Table, asked: Asked) -> tuple[list[str], str]:
         return given, "the source says so"
     if table.shape == "ratings":
         return [], "there is none"
+    spoken = _spoken(table, asked)
+    if spoken:
+        return [spoken], "it stands beside clips"
     for word in TARGETS:
         found = [name for name in table.columns if name.lower() == word and name not in asked.drop]
         if len(found) == 1:
@@ -127,6 +133,15 @@ def _targets(table: Table, asked: Asked) -> tuple[list[str], str]:
         f"{table.source} does not say which column is to be predicted; it has: {shown}.",
         hint="name it with --target COLUMN.",
     )
+
+
+def _spoken(table: Table, asked: Asked) -> str | None:
+    """The column that says what is spoken in the clips of another, by its name."""
+    by_name = {name.lower(): name for name in table.columns if name not in asked.drop}
+    named = next((by_name[word] for word in SAID if word in by_name), None)
+    if named is None or not set(sound_columns(table.cells)) - {named, *asked.drop}:
+        return None
+    return named
 
 
 def _split_columns(table: Table, asked: Asked) -> list[str]:

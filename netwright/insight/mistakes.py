@@ -163,6 +163,13 @@ def worst(statistics: pl.DataFrame, limit: int = 20) -> pl.DataFrame:
     )
 
 
+def misheard(statistics: pl.DataFrame, limit: int = 20) -> list[dict[str, object]]:
+    """The transcripts with the most wrong words, then characters, as `row, truth, prediction, word_edits`."""
+    order = ["word_edits", "character_edits", "row"]
+    found = statistics.filter(pl.col("character_edits") > 0).sort(order, descending=[True, True, False])
+    return found.head(limit).select("row", "truth", "prediction", "word_edits").to_dicts()
+
+
 def _worst_tags(frame: pl.DataFrame, limit: int) -> pl.DataFrame:
     names = tags(frame)
     if not frame.height:

@@ -71,6 +71,8 @@ def _run_line(card: Card) -> list[str]:
 def _of_task(card: Card, statistics: pl.DataFrame) -> list[str]:
     if "log_loss" in statistics.columns:
         return _classes(card, statistics)
+    if "word_edits" in statistics.columns:
+        return _transcripts(statistics)
     if "truth" in statistics.columns:
         return _numbers(statistics)
     return _tags(statistics) if any(name.startswith("truth:") for name in statistics.columns) else []
@@ -156,6 +158,12 @@ def _numbers(statistics: pl.DataFrame) -> list[str]:
         *table(["truth", "rows", "mean of prediction - truth", "mean size of the error"], parts),
         *_worst(["row", "truth", "prediction", "prediction - truth"], rows),
     ]
+
+
+def _transcripts(statistics: pl.DataFrame) -> list[str]:
+    worst = mistakes.misheard(statistics)
+    rows = [(str(each["row"]), each["truth"], each["prediction"], each["word_edits"]) for each in worst]
+    return _worst(["row", "truth", "prediction", "words wrong"], rows)
 
 
 def _tags(statistics: pl.DataFrame) -> list[str]:

@@ -21,7 +21,7 @@ from netwright.base.schema import Choice, Field, InputSpec
 from netwright.networks.family import AbstractFamily, Features, Machine
 from netwright.networks.inputs import Inputs
 from netwright.networks.inputs.images import Normalise
-from netwright.networks.inputs.steps import ORDERED, mask
+from netwright.networks.inputs.steps import ORDERED, Steps, mask
 from netwright.networks.parts import ranges
 from netwright.networks.parts.filters import Along
 
@@ -151,13 +151,15 @@ def _tower(config: Convolutional.Config, field: Field, spec: InputSpec) -> nn.Mo
         return Tower(config, field)
     width = 4 * (config.width // 4)
     pools = spec.needs == "pooled" and field.layout == "frames"
-    return Along(field, width, config.depth - 1, config.dropout, causal=spec.causal, shrink=pools)
+    steps = Steps(field, width, config.dropout, spec.stride)
+    return Along(steps, config.depth - 1, config.dropout, causal=spec.causal, shrink=pools)
 
 
 def _along_steps(spec: InputSpec, machine: Machine) -> dict[str, Choice]:
     rows = max(1, spec.examples)
     size = f"{rows:,} training examples"
     frames = any(field.layout == "frames" for field in spec.inputs)
+    most = 16 if spec.needs == "steps" and not spec.causal else 64
     return {
         "network.width": Choice(value=128 if rows < 50_000 else 256, why=size),
         "network.depth": Choice(
@@ -170,7 +172,7 @@ def _along_steps(spec: InputSpec, machine: Machine) -> dict[str, Choice]:
         "learning.optimizer": Choice(value="adamw", why="steady at this size"),
         "learning.lr": Choice(value=0.002, why="for filters of this width"),
         "learning.weight_decay": Choice(value=0.02, why="a little against overfitting"),
-        "learning.batch": Choice(value=max(8, min(64, rows // 16)), why=size),
+        "learning.batch": Choice(value=max(8, min(most, rows // 16)), why=size),
         "learning.epochs": Choice(value=float(max(12, min(80, 2e5 / rows))), why=f"enough for {size}"),
         "learning.decay": Choice(value=0.9, why="a long fall to zero"),
         "learning.ema": Choice(value=0.99, why="the mean of the last weights is steadier"),

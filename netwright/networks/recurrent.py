@@ -53,7 +53,9 @@ class Recurrent(AbstractFamily):
         super().__init__(config, spec)
         ordered = [field for field in spec.inputs if field.layout in ORDERED]
         others = [field for field in spec.inputs if field.layout not in ORDERED]
-        self.towers = nn.ModuleList(_Tower(config, field, both=not spec.causal) for field in ordered)
+        self.towers = nn.ModuleList(
+            _Tower(config, field, both=not spec.causal, stride=spec.stride) for field in ordered
+        )
         self.others = Inputs(others, "none", 1) if others else None
         self.members = 1
         if spec.needs != "pooled":
@@ -76,6 +78,8 @@ class Recurrent(AbstractFamily):
     def suits(cls, spec: InputSpec) -> int:
         """Good on sequences, poor on pictures."""
         layouts = {field.layout for field in spec.inputs}
+        if spec.needs == "steps" and not spec.causal:
+            return 95
         return 50 if layouts & {"tokens", "frames"} else 10
 
     @classmethod
@@ -84,6 +88,8 @@ class Recurrent(AbstractFamily):
         rows = max(1, spec.examples)
         if spec.needs == "steps" and spec.causal:
             return _for_writing(spec, machine)
+        if spec.needs == "steps":
+            return _for_hearing(rows, machine)
         size = f"{rows:,} training examples"
         width = 96 if rows < 20_000 else 256
         return {
@@ -151,12 +157,37 @@ def _for_writing(spec: InputSpec, machine: Machine) -> dict[str, Choice]:
     }
 
 
+def _for_hearing(rows: int, machine: Machine) -> dict[str, Choice]:
+    """An answer a step that may look both ways."""
+    size = f"{rows:,} training examples"
+    width = 64 if rows < 500 else 128 if rows < 20_000 else 256
+    return {
+        "network.cell": Choice(value="lstm", why="carries what matters over many steps"),
+        "network.depth": Choice(
+            value=1 if rows < 20_000 else 2, why="a second layer costs more than it gains where rows are few"
+        ),
+        "network.width": Choice(value=width, why=size),
+        "network.embedding": Choice(value=width, why="as wide as the state"),
+        "network.dropout": Choice(value=0.2, why="few examples are soon learned by heart"),
+        "learning.optimizer": Choice(value="adamw", why="steady for recurrent weights"),
+        "learning.lr": Choice(value=0.003, why="for states of this width"),
+        "learning.weight_decay": Choice(value=0.02, why="a little against overfitting"),
+        "learning.batch": Choice(
+            value=max(8, min(16, rows // 64)), why="many steps are worth more than large ones"
+        ),
+        "learning.epochs": Choice(value=float(max(8, min(80, 6e4 / rows))), why=f"enough for {size}"),
+        "learning.decay": Choice(value=0.9, why="a long fall to zero"),
+        "learning.ema": Choice(value=0.98, why="the mean of the last weights is steadier"),
+        "learning.threads": Choice(value=machine.threads, why="all cores"),
+    }
+
+
 class _Tower(nn.Module):
     """From one ordered field to a vector a step."""
 
-    def __init__(self, config: Recurrent.Config, field: Field, *, both: bool) -> None:
+    def __init__(self, config: Recurrent.Config, field: Field, *, both: bool, stride: int) -> None:
         super().__init__()
-        self.steps = Steps(field, config.embedding, config.dropout)
+        self.steps = Steps(field, config.embedding, config.dropout, stride)
         self.both = both
         here, there = config.embedding, config.width * (2 if both else 1)
         self.forth, self.back = nn.ModuleList(), nn.ModuleList()

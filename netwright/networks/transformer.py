@@ -58,7 +58,7 @@ class Transformer(AbstractFamily):
         super().__init__(config, spec)
         self.causal, self.heads = spec.causal, config.heads
         self.members, self.width = 1, config.width
-        self.fields = nn.ModuleList(_entry(field, config) for field in spec.inputs)
+        self.fields = nn.ModuleList(_entry(field, config, spec.stride) for field in spec.inputs)
         self.marks = nn.Parameter(torch.randn(len(spec.inputs), config.width) * 0.1)
         self.layers = nn.ModuleList(
             Layer(config.width, config.heads, config.dropout) for _ in range(config.depth)
@@ -88,7 +88,7 @@ class Transformer(AbstractFamily):
             return _for_writing(spec, machine)
         size = f"{rows:,} training examples"
         width = 64 if rows < 2_000 else 128 if rows < 100_000 else 256
-        batch = max(8, min(64, rows // 16))
+        batch = max(8, min(64 if spec.needs == "pooled" else 16, rows // 16))
         return {
             "network.depth": Choice(value=2 if rows < 20_000 else 4, why=size),
             "network.width": Choice(value=width, why=size),
@@ -174,9 +174,9 @@ class _Ordered(nn.Module):
 
     ordered = True
 
-    def __init__(self, field: Field, config: Transformer.Config) -> None:
+    def __init__(self, field: Field, config: Transformer.Config, stride: int) -> None:
         super().__init__()
-        self.steps = Steps(field, config.width, config.dropout)
+        self.steps = Steps(field, config.width, config.dropout, stride)
 
     def forward(self, inputs: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
         """(B, T, D) and (B,) lengths."""
@@ -202,8 +202,8 @@ class _Whole(nn.Module):
         return x_BTD, torch.full((len(x_BTD),), x_BTD.shape[1], device=x_BTD.device)
 
 
-def _entry(field: Field, config: Transformer.Config) -> nn.Module:
-    return (_Ordered if field.layout in ("tokens", "frames") else _Whole)(field, config)
+def _entry(field: Field, config: Transformer.Config, stride: int) -> nn.Module:
+    return _Ordered(field, config, stride) if field.layout in ("tokens", "frames") else _Whole(field, config)
 
 
 def _patch(spec: InputSpec) -> int:

@@ -239,6 +239,11 @@ class Model:
                 "the model predicts a number: it has no classes, and so neither top nor threshold.",
                 hint="leave them out; low and high say how sure it is.",
             )
+        if name == "transcribe" and (top is not None or threshold is not None):
+            raise RecipeError(
+                "the model writes down what is said: it has neither top nor threshold.",
+                hint="leave them out.",
+            )
         if name == "classify" and threshold is not None and outputs != 2:
             raise RecipeError(
                 f"a threshold divides two classes; the model has {outputs}.",
@@ -253,9 +258,8 @@ class Model:
             for row, reason in reasons.items():
                 said_B[row].append(f"{name} is unreadable: {reason}")
         for kind, block in zip(self.inputs.kinds, self.inputs.columns, strict=True):
-            if block[0].kind in MEDIA:
-                continue
-            for row, note in enumerate(kind.notes(cells(table, block, None))):
+            seen = decoded if block[0].kind in MEDIA else table
+            for row, note in enumerate(kind.notes(cells(seen, block, None))):
                 if note:
                     said_B[row].append(note)
         rows = np.arange(table.height, dtype=np.int64)
@@ -267,8 +271,7 @@ class Model:
         """Outputs for the rows; those of a blank row where there is none, to know the columns of an answer."""
         if not len(rows):
             with torch.inference_mode():
-                output_KBO: Tensor = self.network(blank(self.spec))
-            return output_KBO
+                return self.task.respond(self.network, blank(self.spec))
         return self.outputs(table, None if len(rows) == table.height else rows)
 
 

@@ -117,8 +117,8 @@ def _check_agreement(
     for kind, block in zip(inputs.kinds, inputs.columns, strict=True):
         if list(kind.reads()) != [column.name for column in block]:
             raise damaged(name, "its kinds are of other columns")
-    if (spec.task, spec.outputs, spec.needs, spec.prefix) != (
-        task.name, task.outputs, task.needs, task.prefix,
+    if (spec.task, spec.outputs, spec.needs, spec.prefix, spec.stride) != (
+        task.name, task.outputs, task.needs, task.prefix, task.stride,
     ):  # fmt: skip
         raise damaged(name, "its network does not give what its task takes")
     known = {column.name for column in columns}
@@ -184,7 +184,10 @@ def _try_once(network: Network, task: AbstractTask, spec: InputSpec, name: str) 
         steps = spec.needs != "pooled"
         if output.dim() != 3 + steps or (output.shape[1], output.shape[-1]) != (1, task.outputs):
             raise Unfit(f"its network gives {list(output.shape)}")
-        task.answer(task.condense(output, torch.zeros(output.shape[1:-1], dtype=torch.int64)))
+        if task.searches:
+            task.answer(task.respond(network, blank(spec)))
+        else:
+            task.answer(task.condense(output, torch.zeros(output.shape[1:-1], dtype=torch.int64)))
 
 
 @contextlib.contextmanager

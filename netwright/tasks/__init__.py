@@ -11,7 +11,8 @@ TASKS = Registry(
         "forecast": "netwright.tasks.forecast:Forecast",
         "generate": "netwright.tasks.generate:Generate",
         "recommend": "netwright.tasks.recommend:Recommend",
+        "transcribe": "netwright.tasks.transcribe:Transcribe",
     },
 )
-COMING = ("translate", "transcribe")
+COMING = ("translate",)
 """Tasks that are known by name and arrive in a later version."""

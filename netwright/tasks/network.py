@@ -50,8 +50,12 @@ class Network(nn.Module):
         """(K, B, O) outputs of a batch, or (K, B, T, O) where each step is answered."""
         found = self.family.encode(inputs)
         features = found.pooled_KBD if self.needs == "pooled" else found.steps_KBTD
-        reads = getattr(self.head, "reads_inputs", False)
-        out: Tensor = self.head(features, inputs) if reads else self.head(features)
+        out: Tensor
+        if getattr(self.head, "masked", False):
+            out = self.head(features, found.mask_BT)
+        else:
+            reads = getattr(self.head, "reads_inputs", False)
+            out = self.head(features, inputs) if reads else self.head(features)
         return out
 
 

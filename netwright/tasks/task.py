@@ -68,6 +68,8 @@ class AbstractTask(ABC):
         outputs: Numbers the head gives for one example.
         columns: Names of the target columns.
         prefix: The field of what a decoder has said so far, as in `Batch.inputs`; None where there is none.
+        only: Kinds of columns it can use; empty: all.
+        decided: Settings that were chosen from the data, by name.
         findings: What fitting the target found worth saying.
     """
 
@@ -83,13 +85,25 @@ class AbstractTask(ABC):
     Settings: ClassVar[type[Any]]
     outputs: int
     columns: tuple[str, ...]
+    only: ClassVar[tuple[str, ...]] = ()
     prefix: Field | None = None
+    decided: Mapping[str, Choice] = {}
     findings: Sequence[Finding] = ()
+
+    @property
+    def stride(self) -> int:
+        """Frames that one answer is given for, where each step is answered."""
+        return 1
 
     @classmethod
     @abstractmethod
     def claims(cls, target: pl.DataFrame, shape: Shape) -> Claim | None:
         """Whether training cells of the target columns are this task's business."""
+
+    @classmethod
+    def claims_in(cls, target: pl.DataFrame, table: Table) -> Claim | None:
+        """The same, for a task that must also know what stands beside the target."""
+        return cls.claims(target, table.shape)
 
     @classmethod
     @abstractmethod
@@ -107,6 +121,10 @@ class AbstractTask(ABC):
         Raises:
             RecipeError: If they are not what the task works on.
         """
+
+    def survey(self, table: Table, rows: Rows, inputs: Inputs) -> Sequence[Finding]:
+        """What is odd about these training examples, now that media are decoded."""
+        return ()
 
     def examples(
         self, table: Table, rows: Rows, inputs: Inputs, *, learn: bool
@@ -209,7 +227,13 @@ class AbstractTask(ABC):
 
 
 class Head(nn.Module):
-    """A linear map of its own for each member: (K, B, D) -> (K, B, O), or (K, B, T, D) -> (K, B, T, O)."""
+    """A linear map of its own for each member: (K, B, D) -> (K, B, O), or (K, B, T, D) -> (K, B, T, O).
+
+    Attributes:
+        masked: Whether it is told which steps there are, as a second argument: (B, T) bool.
+    """
+
+    masked: ClassVar[bool] = False
 
     def __init__(self, members: int, width: int, outputs: int) -> None:
         super().__init__()

@@ -160,6 +160,36 @@ def writer(family: str) -> AbstractFamily:
     return made
 
 
+def hearer(family: str, stride: int) -> AbstractFamily:
+    spec = InputSpec(inputs=(CLIP,), outputs=9, task="transcribe", needs="steps", examples=500, stride=stride)
+    torch.manual_seed(0)
+    made: AbstractFamily = FAMILIES[family](FAMILIES[family].Config(dropout=0.0), spec).eval()
+    for weight in made.parameters():
+        torch.nn.init.normal_(weight, std=0.2)
+    return made
+
+
+@pytest.mark.parametrize("stride", [1, 2, 4])
+@pytest.mark.parametrize("family", ["convolutional", "recurrent", "transformer"])
+def test_steps_that_look_both_ways_know_no_padding_and_no_neighbours(family: str, stride: int) -> None:
+    network, inputs = hearer(family, stride), inputs_of(spec_of("clip"), 6)
+    length_B = inputs[CLIP.key + LENGTHS]
+    whole = network.encode(inputs)
+    longer = network.encode(
+        {**inputs, CLIP.key: torch.nn.functional.pad(inputs[CLIP.key], (0, 0, 0, 9), value=7.0)}
+    )
+    assert whole.steps_KBTD is not None and whole.mask_BT is not None and longer.steps_KBTD is not None
+    assert torch.equal(whole.mask_BT.sum(1), -(-length_B // stride))
+    for row, length in enumerate(length_B.tolist()):
+        steps = -(-length // stride)
+        alone = network.encode(
+            {CLIP.key: inputs[CLIP.key][row : row + 1, :length], CLIP.key + LENGTHS: length_B[row : row + 1]}
+        )
+        assert alone.steps_KBTD is not None and alone.steps_KBTD.shape[2] == steps
+        for other in (longer.steps_KBTD[:, row, :steps], alone.steps_KBTD[:, 0]):
+            torch.testing.assert_close(whole.steps_KBTD[:, row, :steps], other, atol=1e-5, rtol=1e-4)
+
+
 WRITERS = ("convolutional", "recurrent", "transformer")
 
 

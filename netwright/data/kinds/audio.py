@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from netwright.base import seeds
 from netwright.base.errors import BundleError
 from netwright.base.schema import JSON, Choice, Column, Field, Shape
 from netwright.data.kinds import pixels, ragged, sounds
@@ -22,9 +23,13 @@ if TYPE_CHECKING:
     import polars as pl
     from torch import Tensor
 
-SURVEYED = 500
+SURVEYED = 5_000
 RATES = (8_000, 16_000)
-AUGMENT = ("gain", "time", "band")
+AUGMENT = ("gain", "time", "band", "shift")
+SHIFT = 3
+"""Frames that a clip begins later, at most, where it is longer than a second."""
+STRETCH = 100
+"""Frames of each of which a part is blotted out, where a clip has two times as many and more."""
 
 
 @final
@@ -82,6 +87,9 @@ class Audio(AbstractKind):
             "gain": Choice(value=1.0, why="things are louder or softer"),
             "time": Choice(value=0.15, why="a part of a clip may be missing"),
             "band": Choice(value=0.2, why="a band may be missing"),
+            "shift": Choice(
+                value=float(SHIFT if np.median(seconds) > 1 else 0), why="a clip may begin a little later"
+            ),
         }
 
     @classmethod
@@ -138,28 +146,34 @@ class Audio(AbstractKind):
         """Frames, cut at the longest."""
         return self._packed(block[self.column])
 
+    def notes(self, block: pl.DataFrame) -> list[str]:
+        """Clips that are cut."""
+        cells = block[self.column]
+        if not cells.dtype.is_nested():
+            return super().notes(block)
+        frames = (cells.list.len().fill_null(0) // len(self.center)).to_list()
+        cut = f"{self.column} is cut after {self.longest * sounds.HOP:.1f} of"
+        return [f"{cut} {each * sounds.HOP:.1f} s" if each > self.longest else "" for each in frames]
+
     def _packed(self, cells: pl.Series) -> Packed:
         mels = len(self.center)
         decoded, _ = type(self).decode(cells, {"rate": self.rate, "mels": mels})
         return ragged.packed(decoded, mels, self.longest)
 
     def augment(self, x: Tensor, draws_B: npt.NDArray[np.uint64], settings: Mapping[str, JSON]) -> Tensor:
-        """A training batch, louder or softer, with a stretch of time and a band blotted out.
+        """A training batch, louder or softer and a little later, with stretches of time and a band blotted out.
 
         Reference: Park et al. 2019, https://arxiv.org/abs/1904.08779 (SpecAugment).
         """
         how = {**self.how, **settings}
         piece_BP = torch.from_numpy(ragged.pieces(draws_B)).to(x.device)
         x = x + float(how.get("gain", 0.0)) * (2 * piece_BP[:, 0] - 1).view(-1, 1, 1)
+        if how.get("shift"):
+            x = _later(x, (piece_BP[:, 5] * (float(how["shift"]) + 1)).long())
         center = torch.tensor(self.center, device=x.device)
-        for axis, name, place in ((1, "time", 1), (2, "band", 3)):
-            size = x.shape[axis]
-            width_B = piece_BP[:, place] * float(how.get(name, 0.0)) * size
-            start_B = piece_BP[:, place + 1] * (size - width_B)
-            at = torch.arange(size, device=x.device)
-            out_BS = (at >= start_B.unsqueeze(1)) & (at < (start_B + width_B).unsqueeze(1))
-            x = torch.where(out_BS.unsqueeze(2 if axis == 1 else 1), center, x)
-        return x
+        out_BT = _blots(draws_B, x.shape[1], float(how.get("time", 0.0))).to(x.device)
+        out_BM = _span(x.shape[2], piece_BP[:, 3], piece_BP[:, 4], float(how.get("band", 0.0)))
+        return torch.where(out_BT.unsqueeze(2) | out_BM.unsqueeze(1), center, x)
 
     def mismatch(self, block: pl.DataFrame) -> str | None:
         """Cells that are no clips at all."""
@@ -202,6 +216,31 @@ class Audio(AbstractKind):
         if not (1_000 <= rate <= 96_000 and 1 <= longest <= 100_000):
             raise BundleError("the model's sound column has a length or rate that does not fit.")
         return kind
+
+
+def _later(x: Tensor, frames_B: Tensor) -> Tensor:
+    """Clips that begin so many frames later: the first frame is held."""
+    from_BT = (torch.arange(x.shape[1], device=x.device) - frames_B.unsqueeze(1)).clamp(min=0)
+    return x.gather(1, from_BT.unsqueeze(2).expand_as(x))
+
+
+def _blots(draws_B: npt.NDArray[np.uint64], steps: int, share: float) -> Tensor:
+    """(B, T) frames to blot out: a part of each stretch."""
+    count = max(1, steps // STRETCH)
+    found = []
+    for place, size in enumerate(len(each) for each in np.array_split(np.arange(steps), count)):
+        own_B = seeds.draws(draws_B, "stretch", place) if place else draws_B
+        piece_BP = torch.from_numpy(ragged.pieces(own_B))
+        found.append(_span(size, piece_BP[:, 1], piece_BP[:, 2], share))
+    return torch.cat(found, dim=1)
+
+
+def _span(size: int, width_B: Tensor, start_B: Tensor, share: float) -> Tensor:
+    """(B, size) True on one span, up to this share wide."""
+    width_B = width_B * share * size
+    start_B = start_B * (size - width_B)
+    at = torch.arange(size, device=width_B.device)
+    return (at >= start_B.unsqueeze(1)) & (at < (start_B + width_B).unsqueeze(1))
 
 
 LIMITS = {"rate": (1_000, 96_000), "mels": (8, 256), "longest": (1, 100_000)}

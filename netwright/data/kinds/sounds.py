@@ -7,6 +7,7 @@ from __future__ import annotations
 import functools
 import io
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -41,6 +42,8 @@ def _decoded(source: Source) -> tuple[npt.NDArray[np.float32], int]:
         raise ValueError("missing")
     if isinstance(source, bytes) and not source:
         raise ValueError("empty file")
+    if isinstance(source, str) and not Path(source).exists():
+        raise ValueError("no such file")  # the library says "system error"
     try:
         with soundfile.SoundFile(io.BytesIO(source) if isinstance(source, bytes) else source) as opened:
             if opened.frames > MOST_SECONDS * opened.samplerate:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -50,6 +50,9 @@ def read(source: Path, options: ReadOptions) -> Table:
         return _with_metadata(listed, options)
     if table_files:
         return _tables(table_files, source, options)
+    listed_parts = _metadata_of_parts(source)
+    if listed_parts:
+        return _joined({part: _within(path, options) for part, path in listed_parts.items()}, source)
     found = list(_walk(source, options))
     if not found:
         kinds = sorted({each.suffix.lower() or "no suffix" for each in _files(source)})[:5]
@@ -156,9 +159,41 @@ def _given(parts: list[str]) -> dict[str, Any]:
 
 def _with_metadata(path: Path, options: ReadOptions) -> Table:
     table = _one(path, options)
-    if "file_name" in table.columns:
-        return replace(table, source=path.parent.name)
-    return table
+    if "file_name" not in table.columns:
+        return table
+    tops = [str(name or "").split("/")[0].lower() for name in table.column("file_name").to_list()]
+    split = any(name.lower() == "split" for name in table.columns)
+    parted = not split and all(top in PARTS for top in tops)
+    given = _given([PARTS[top] for top in tops]) if parted else {}
+    return replace(table, source=path.parent.name, given=given)
+
+
+def _metadata_of_parts(source: Path) -> dict[str, Path]:
+    """Part -> its metadata, where all folders are parts and each has its own."""
+    found = {}
+    for folder in (each for each in _visible(source) if each.is_dir()):
+        part = PARTS.get(folder.name.lower())
+        inside = [each for each in _visible(folder) if each.stem.lower() == "metadata" and _is_table(each)]
+        if part is None or not inside:
+            return {}
+        found[part] = inside[0]
+    return found if "train" in found else {}
+
+
+def _within(path: Path, options: ReadOptions) -> Table:
+    """The table of a part, its files named from the folder above."""
+    import polars as pl
+
+    table = _one(path, options)
+    if "file_name" not in table.columns:
+        return replace(table, source=f"{path.parent.name}/{path.name}")
+    named = pl.concat_str(pl.lit(path.parent.name + "/"), pl.col("file_name")).alias("file_name")
+    return replace(
+        table,
+        cells=table.cells.with_columns(named),
+        source=f"{path.parent.name}/{path.name}",
+        root=path.parent.parent,
+    )
 
 
 def _one(path: Path, options: ReadOptions) -> Table:
@@ -171,8 +206,6 @@ def _one(path: Path, options: ReadOptions) -> Table:
 
 def _tables(files: list[Path], source: Path, options: ReadOptions) -> Table:
     """One table, or the train, validation and test tables of a folder as one."""
-    import polars as pl
-
     if len(files) == 1:
         return _one(files[0], options)
     named = {PARTS.get(each.name.split(".")[0].lower(), ""): each for each in files}
@@ -182,16 +215,26 @@ def _tables(files: list[Path], source: Path, options: ReadOptions) -> Table:
             hint="name one of them, or call them train, validation and test.",
         )
     train = _one(named["train"], options)
+    like = replace(options, like=tuple(train.columns))
+    rest = {part: _one(path, like) for part, path in named.items() if part != "train"}
+    return _joined({"train": train, **rest}, source)
+
+
+def _joined(named: Mapping[str, Table], source: Path) -> Table:
+    """The tables of the parts as one."""
+    import polars as pl
+
+    train = named["train"]
     given: dict[str, Rows] = {}
     frames, start = [], 0
     for part in ("train", "validation", "test"):
         if part not in named:
             continue
-        table = train if part == "train" else _one(named[part], replace(options, like=tuple(train.columns)))
+        table = named[part]
         unlike = set(train.columns) ^ set(table.columns)
         if unlike:
             raise DataError(
-                f"'{named[part].name}' and '{named['train'].name}' differ in column '{sorted(unlike)[0]}'.",
+                f"'{table.source}' and '{train.source}' differ in column '{sorted(unlike)[0]}'.",
                 hint="all files need the same columns.",
             )
         frames.append(table.cells.select(train.columns))

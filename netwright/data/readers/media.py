@@ -31,6 +31,15 @@ def is_sound_name(name: str) -> bool:
     return name.lower().endswith(SOUNDS)
 
 
+def sound_columns(cells: pl.DataFrame) -> list[str]:
+    """Columns whose cells are names of sound files, as their first cells tell."""
+    import polars as pl
+
+    texts = [name for name, kind in cells.schema.items() if kind == pl.String]
+    few = {name: cells[name].drop_nulls().head(20).to_list() for name in texts}
+    return [name for name, each in few.items() if each and all(map(is_sound_name, each))]
+
+
 def kind_of(name: str) -> str | None:
     """ "image" or "audio" by the suffix of a file, or None."""
     return "image" if is_picture_name(name) else "audio" if is_sound_name(name) else None

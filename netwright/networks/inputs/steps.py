@@ -17,12 +17,20 @@ ORDERED = ("tokens", "frames", "image")
 
 
 class Steps(nn.Module):
-    """One ordered field as vectors a step: tokens embedded, frames and rows of pixels mapped linearly."""
+    """One ordered field as vectors a step: tokens embedded, frames and rows of pixels mapped linearly.
 
-    def __init__(self, field: Field, width: int, dropout: float = 0.0) -> None:
+    Args:
+        field: The field.
+        width: Features of a step.
+        dropout: Share of them left out at random in training.
+        stride: Frames that become one step: then filters see them and their neighbours.
+    """
+
+    def __init__(self, field: Field, width: int, dropout: float = 0.0, stride: int = 1) -> None:
         super().__init__()
         self.key, self.layout, self.width = field.key, field.layout, width
         self.dropout = nn.Dropout(dropout)
+        self.map: nn.Module
         if field.layout == "tokens":
             self.table = nn.Embedding(field.sizes[0], width, padding_idx=0)
             nn.init.normal_(self.table.weight, std=0.5)
@@ -34,7 +42,8 @@ class Steps(nn.Module):
             self.map = nn.Linear(channels * across, width)
         else:
             self.scale = Scale(field)
-            self.map = nn.Linear(field.shape[1], width)
+            into = field.shape[1]
+            self.map = Fewer(into, width, stride) if stride > 1 else nn.Linear(into, width)
         self.map.plain = True  # type: ignore[assignment]
 
     def forward(self, inputs: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
@@ -47,8 +56,29 @@ class Steps(nn.Module):
         length_B = inputs[self.key + LENGTHS]
         if self.layout == "tokens":
             return self.dropout(self.table(x)), length_B
-        x_BTD = self.map(self.scale(x))
-        return self.dropout(x_BTD) * mask(length_B, x.shape[1]).unsqueeze(2), length_B
+        x_BTD = self.scale(x)
+        if isinstance(self.map, Fewer):
+            x_BTD, length_B = self.map(x_BTD * mask(length_B, x.shape[1]).unsqueeze(2), length_B)
+        else:
+            x_BTD = self.map(x_BTD)
+        return self.dropout(x_BTD) * mask(length_B, x_BTD.shape[1]).unsqueeze(2), length_B
+
+
+class Fewer(nn.Module):
+    """Filters over frames, a step for every so many of them."""
+
+    def __init__(self, into: int, width: int, stride: int) -> None:
+        super().__init__()
+        self.stride = stride
+        self.filters = nn.Conv1d(into, width, 2 * stride + 1, stride)
+
+    def forward(self, x_BTD: Tensor, length_B: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, T, D), zeros after the ends, and (B,) to a step for each `stride` frames that have begun."""
+        steps = -(-x_BTD.shape[1] // self.stride)
+        before = self.stride // 2
+        after = (steps - 1) * self.stride + 2 * self.stride + 1 - before - x_BTD.shape[1]
+        found = self.filters(nn.functional.pad(x_BTD.transpose(1, 2), (before, after)))
+        return nn.functional.gelu(found).transpose(1, 2), -(-length_B // self.stride)
 
 
 class Scale(nn.Module):

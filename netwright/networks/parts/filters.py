@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from netwright.base.schema import Field
 from netwright.networks.inputs.steps import Steps, mask, pooled
 from netwright.networks.parts.attention import norm
 
@@ -25,19 +24,17 @@ class Along(nn.Module):
     """From one ordered field to features a step, or pooled.
 
     Args:
-        field: Tokens or frames.
-        width: Features of a step, divisible by 4.
+        steps: Tokens or frames as vectors, of a width divisible by 4.
         depth: Residual blocks after the first layer, >= 0.
         dropout: Share of features left out at random in training.
         causal: Whether a step sees only itself and earlier ones.
         shrink: Whether steps are halved after each block: for what is pooled in the end.
     """
 
-    def __init__(
-        self, field: Field, width: int, depth: int, dropout: float, *, causal: bool, shrink: bool
-    ) -> None:
+    def __init__(self, steps: Steps, depth: int, dropout: float, *, causal: bool, shrink: bool) -> None:
         super().__init__()
-        self.steps = Steps(field, width, dropout)
+        width = steps.width
+        self.steps = steps
         self.first = nn.ModuleList(Filter(width, width // len(SIDES), side, causal=causal) for side in SIDES)
         self.blocks = nn.ModuleList(
             Filter(width, width, 3, 1 if shrink else 2**block, causal=causal) for block in range(depth)

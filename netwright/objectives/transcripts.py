@@ -1,0 +1,75 @@
+"""How good transcripts are: edits from what was heard to what was said, counted an example, summed over all."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from typing import TYPE_CHECKING
+
+from netwright.objectives.metrics import NAN, Metric
+
+if TYPE_CHECKING:
+    import polars as pl
+
+COUNTS = ("nats", "tokens", "word_edits", "words", "character_edits", "characters")
+"""What is known of an example while a network learns; at the end all but the first two."""
+
+
+def edits(said: Sequence[Hashable], truth: Sequence[Hashable]) -> int:
+    """The least number of insertions, deletions and replacements from one to the other.
+
+    Whole columns of the table of distances at once, as bits of a number.
+
+    Reference: Myers 1999, https://doi.org/10.1145/316542.316550, in the form of Hyyrö 2001.
+    """
+    if not said:
+        return len(truth)
+    places: dict[Hashable, int] = {}
+    for place, each in enumerate(said):
+        places[each] = places.get(each, 0) | (1 << place)
+    every, last = (1 << len(said)) - 1, 1 << (len(said) - 1)
+    up, down, distance = every, 0, len(said)
+    for each in truth:
+        same = places.get(each, 0)
+        diagonal = (((same & up) + up) ^ up) | same | down
+        rises, falls = down | (every & ~(diagonal | up)), up & diagonal
+        distance += bool(rises & last) - bool(falls & last)
+        rises, falls = ((rises << 1) | 1) & every, (falls << 1) & every
+        up, down = falls | (every & ~(diagonal | rises)), rises & diagonal
+    return distance
+
+
+def counts(said: str, truth: str) -> tuple[int, int, int, int]:
+    """Edits and length of the truth, in words and in characters."""
+    words = truth.split()
+    return edits(said.split(), words), len(words), edits(said, truth), len(truth)
+
+
+def _per(frame: pl.DataFrame, above: str, below: str) -> float:
+    total = float(frame[below].sum())
+    return float(frame[above].sum()) / total if total else NAN
+
+
+TRANSCRIBE: tuple[Metric, ...] = (
+    Metric(
+        name="word_error_rate",
+        better="lower",
+        reduce=lambda frame: _per(frame, "word_edits", "words"),
+        words="Words to insert, take out or replace, for each word that was said.",
+        reads=("word_edits", "words"),
+    ),
+    Metric(
+        name="character_error_rate",
+        better="lower",
+        reduce=lambda frame: _per(frame, "character_edits", "characters"),
+        words="Characters to insert, take out or replace, for each character of what was said.",
+        reads=("character_edits", "characters"),
+    ),
+    Metric(
+        name="exact_match",
+        better="higher",
+        reduce=lambda frame: float((frame["character_edits"] == 0).mean()) if frame.height else NAN,  # type: ignore[arg-type]
+        words="Share of clips whose transcript is right to the letter.",
+        reads=("character_edits",),
+    ),
+)
+"""For clips and what is said in them."""
