@@ -97,7 +97,7 @@ def _measure(ending: Ending, task: AbstractTask) -> Measured:
     scores = score.evaluate(statistics, task.metrics, seed=seed, groups=_groups(ending, rows, statistics))
     rivals = [
         baselines.measured(each.name, each.words, each.statistics, task.metrics)
-        for each in (task.blind(ending.parts["train"].target, test.target), *_rivals(ending, task, test))
+        for each in (_simplest(ending, task, test), *_rivals(ending, task, test))
     ]
     if ending.linear and ending.best.network is ending.linear.network:
         verdict = "The network is the linear model: nothing deeper beat it on validation rows."
@@ -112,6 +112,10 @@ def _measure(ending: Ending, task: AbstractTask) -> Measured:
         verdict=verdict,
         duplicates=_duplicates(ending, task, statistics),
     )
+
+
+def _simplest(ending: Ending, task: AbstractTask, test: Part) -> Rival:
+    return task.simplest(ending.parts["train"].target, test.target, test.inputs, ending.prepared.inputs)
 
 
 def _rivals(ending: Ending, task: AbstractTask, test: Part) -> list[Rival]:
@@ -163,6 +167,7 @@ def _facts(
     }
     headline = task.metrics[0]
     rivals = dict(zip(("blind", "linear"), opened.rivals, strict=False)) if opened else {}
+    watched = task.watched
     return CardFacts(
         task=task.name,
         target=task.columns,
@@ -171,7 +176,7 @@ def _facts(
         scores=opened.scores if opened else None,
         baselines={name: each.facts(headline.name) for name, each in rivals.items()},
         verdict=opened.verdict if opened else "",
-        validation={"name": headline.name, "value": seen},
+        validation={"name": watched.name, "value": seen},
         calibration=_calibration(task, opened),
         coverage=_coverage(task, opened),
         duplicates=opened.duplicates if opened else None,
@@ -293,7 +298,8 @@ def _parquet(opened: Measured) -> bytes:
 
     import polars as pl
 
-    truth = opened.statistics.select("row", *(n for n in opened.statistics.columns if n.startswith("truth")))
+    known = [n for n in opened.statistics.columns if n.startswith(("truth", "reference"))]
+    truth = opened.statistics.select("row", *known)
     buffer = io.BytesIO()
     pl.concat([truth, opened.answers], how="horizontal").write_parquet(buffer)
     return buffer.getvalue()

@@ -10,7 +10,7 @@ import numpy as np
 
 from netwright.base.errors import DataError, RecipeError
 from netwright.base.schema import Choice, Column, Finding, InputSpec
-from netwright.data import checks, columns, readers, roles, split, timelines
+from netwright.data import checks, columns, pairing, readers, roles, split, timelines
 from netwright.data.readers import media
 from netwright.data.table import ReadOptions, Table
 from netwright.request import Request, is_path
@@ -85,6 +85,7 @@ def prepare(source: Any, request: Request) -> Prepared:
         RecipeError: If what was asked for does not fit the data.
     """
     table = _in_order(readers.read(source, options(request)), request)
+    table = pairing.arrange(table, request.target, request.drop, request.task or None)
     asked = roles.Asked(
         target=() if table.shape == "series" else request.target,
         drop=request.drop,

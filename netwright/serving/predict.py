@@ -120,7 +120,9 @@ class Model:
         table, rows_read, _ = self._readable(self._table(rows))
         chosen = answered(table, self.task, rows_read)
         inputs, target = self.task.examples(table, chosen.rows, self.inputs, learn=False)
-        measured = measure(self.task, final(self.network, self.task, inputs, target), target, self.recipe.seed)
+        rival = self.task.simplest(target, target, inputs, self.inputs)
+        found = final(self.network, self.task, inputs, target)
+        measured = measure(self.task, found, target, rival, self.recipe.seed)
         names = list(self.task.columns)
         return {
             "task": self.task.name,
@@ -260,8 +262,7 @@ class Model:
         """Outputs for the rows; those of a blank row where there is none, to know the columns of an answer."""
         if not len(rows):
             with torch.inference_mode():
-                output_KBO: Tensor = self.network(blank(self.spec))
-            return output_KBO
+                return self.task.respond(self.network, blank(self.spec))
         return self.outputs(table, None if len(rows) == table.height else rows)
 
 

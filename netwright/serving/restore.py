@@ -184,7 +184,10 @@ def _try_once(network: Network, task: AbstractTask, spec: InputSpec, name: str) 
         steps = spec.needs != "pooled"
         if output.dim() != 3 + steps or (output.shape[1], output.shape[-1]) != (1, task.outputs):
             raise Unfit(f"its network gives {list(output.shape)}")
-        task.answer(task.condense(output, torch.zeros(output.shape[1:-1], dtype=torch.int64)))
+        if task.searches:
+            task.answer(task.respond(network, blank(spec)))
+        else:
+            task.answer(task.condense(output, torch.zeros(output.shape[1:-1], dtype=torch.int64)))
 
 
 @contextlib.contextmanager

@@ -10,7 +10,8 @@ TASKS = Registry(
         "tag": "netwright.tasks.tag:Tag",
         "forecast": "netwright.tasks.forecast:Forecast",
         "generate": "netwright.tasks.generate:Generate",
+        "translate": "netwright.tasks.translate:Translate",
     },
 )
-COMING = ("translate", "transcribe", "recommend")
+COMING = ("transcribe", "recommend")
 """Tasks that are known by name and arrive in a later version."""
