@@ -188,7 +188,11 @@ def part(prepared: Prepared, rows: Any, *, learn: bool = False) -> Part:
 def feed(prepared: Prepared, training: Part, seed: int, weight: Tensor | None = None) -> TensorFeed:
     """The training rows as batches, augmented as their kinds say."""
     kinds = {kind.field().key: kind for kind in prepared.inputs.kinds}
-    augment = {key: kinds[key].augment for key in training.inputs if key in kinds and "augment" in vars(type(kinds[key]))}
+    augment = {
+        key: kinds[key].augment
+        for key in training.inputs
+        if key in kinds and "augment" in vars(type(kinds[key]))
+    }
     there = next(iter(training.inputs.values())).device
     return TensorFeed(
         inputs=training.inputs,

@@ -128,8 +128,9 @@ def test_classes_have_few_public_methods() -> None:
         own = [each.name for each in methods if "property" not in map(name_of, each.decorator_list)]
         found[f"{where} {node.name}"] = len([name for name in own if not name.startswith("_")])
     most = {
-        "AbstractTask": 19,
+        "AbstractTask": 20,
         "Generate": 15,
+        "Translate": 14,
         "Forecast": 14,
     }  # from cells to answers: all that families must not know
     assert not {each: n for each, n in found.items() if n > most.get(each.split()[-1], MOST_METHODS)}
@@ -194,7 +195,7 @@ def test_every_module_says_what_it_is() -> None:
     ("folder", "registry", "shared"),
     [
         ("networks", "netwright.networks:FAMILIES", {"family"}),
-        ("tasks", "netwright.tasks:TASKS", {"task", "network", "labels", "settings"}),
+        ("tasks", "netwright.tasks:TASKS", {"task", "network", "labels", "settings", "search"}),
         ("data/readers", "netwright.data.readers:READERS", {"cells", "media", "text"}),
     ],
 )

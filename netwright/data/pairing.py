@@ -22,10 +22,56 @@ if TYPE_CHECKING:
 
 SIDES = (("source", "target"), ("src", "tgt"), ("src", "trg"), ("input", "output"))
 LANGUAGES = frozenset(
-    "afrikaans arabic bengali bulgarian catalan chinese croatian czech danish dutch english estonian finnish "
-    "french frisian german greek hebrew hindi hungarian icelandic indonesian irish italian japanese korean latin "
-    "latvian lithuanian norwegian persian polish portuguese romanian russian serbian slovak slovenian spanish "
-    "swahili swedish tamil thai turkish ukrainian urdu vietnamese welsh".split()
+    [
+        "afrikaans",
+        "arabic",
+        "bengali",
+        "bulgarian",
+        "catalan",
+        "chinese",
+        "croatian",
+        "czech",
+        "danish",
+        "dutch",
+        "english",
+        "estonian",
+        "finnish",
+        "french",
+        "frisian",
+        "german",
+        "greek",
+        "hebrew",
+        "hindi",
+        "hungarian",
+        "icelandic",
+        "indonesian",
+        "irish",
+        "italian",
+        "japanese",
+        "korean",
+        "latin",
+        "latvian",
+        "lithuanian",
+        "norwegian",
+        "persian",
+        "polish",
+        "portuguese",
+        "romanian",
+        "russian",
+        "serbian",
+        "slovak",
+        "slovenian",
+        "spanish",
+        "swahili",
+        "swedish",
+        "tamil",
+        "thai",
+        "turkish",
+        "ukrainian",
+        "urdu",
+        "vietnamese",
+        "welsh",
+    ]
 )
 FEW = 0.1
 """Share of the rows below which different targets are classes, however long they are."""
@@ -60,7 +106,9 @@ def arrange(table: Table, target: Sequence[str], drop: Sequence[str], task: str 
 def components(table: Table, names: Sequence[str], rows: Rows) -> U64:
     """(N,) the same number for pairs that share a sentence in one of the columns, or are linked by others."""
     label = np.arange(len(rows), dtype=np.int64)
-    sides = [np.unique(row_hashes(table, [name], rows, labels=[name]), return_inverse=True)[1] for name in names]
+    sides = [
+        np.unique(row_hashes(table, [name], rows, labels=[name]), return_inverse=True)[1] for name in names
+    ]
     while True:
         before = label
         for side in sides:
@@ -112,7 +160,9 @@ def _with_first_line(table: Table) -> Table:
     names = table.columns
     if table.options.header != "auto" or len(names) != 2 or not all(map(SENTENCE.search, names)):
         return table
-    if not all(str(kind) == "String" and _is_text(table.cells[name]) for name, kind in table.cells.schema.items()):
+    if not all(
+        str(kind) == "String" and _is_text(table.cells[name]) for name, kind in table.cells.schema.items()
+    ):
         return table
     said = Finding(
         name="no header",

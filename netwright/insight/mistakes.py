@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from netwright.objectives import translations
 from netwright.objectives.metrics import tags
 
 Counts = npt.NDArray[np.int64]
@@ -159,6 +160,18 @@ def worst(statistics: pl.DataFrame, limit: int = 20) -> pl.DataFrame:
         .with_columns((pl.col("prediction") - pl.col("truth")).alias("error"))
         .sort([pl.col("error").abs(), pl.col("row")], descending=[True, False])
         .select("row", "truth", "prediction", "error")
+        .head(limit)
+    )
+
+
+def worst_sentences(statistics: pl.DataFrame, limit: int = 20) -> pl.DataFrame:
+    """The answers least like their references, worst first: `row, reference, answer, alike` (chrF)."""
+    alike = pl.Series("alike", translations.each_chrf(statistics), dtype=pl.Float64)
+    return (
+        statistics.with_columns(alike)
+        .filter(pl.col("answer") != pl.col("reference"))
+        .sort(["alike", "row"])
+        .select("row", "reference", "answer", "alike")
         .head(limit)
     )
 

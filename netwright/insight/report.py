@@ -69,6 +69,8 @@ def _run_line(card: Card) -> list[str]:
 
 
 def _of_task(card: Card, statistics: pl.DataFrame) -> list[str]:
+    if "reference" in statistics.columns:
+        return _sentences(statistics)
     if "log_loss" in statistics.columns:
         return _classes(card, statistics)
     if "truth" in statistics.columns:
@@ -156,6 +158,14 @@ def _numbers(statistics: pl.DataFrame) -> list[str]:
         *table(["truth", "rows", "mean of prediction - truth", "mean size of the error"], parts),
         *_worst(["row", "truth", "prediction", "prediction - truth"], rows),
     ]
+
+
+def _sentences(statistics: pl.DataFrame) -> list[str]:
+    rows = [
+        (str(each["row"]), each["reference"], each["answer"], figure(each["alike"]))
+        for each in mistakes.worst_sentences(statistics).iter_rows(named=True)
+    ]
+    return _worst(["row", "truth", "prediction", "chrF"], rows)
 
 
 def _tags(statistics: pl.DataFrame) -> list[str]:

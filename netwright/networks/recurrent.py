@@ -159,7 +159,9 @@ def _for_answering(spec: InputSpec, machine: Machine) -> dict[str, Choice]:
         "learning.optimizer": Choice(value="adamw", why="steady for recurrent weights"),
         "learning.lr": Choice(value=0.003, why="for states of this width"),
         "learning.weight_decay": Choice(value=0.02, why="a little against overfitting"),
-        "learning.batch": Choice(value=max(8, min(96, rows // 50)), why="about 1,000 tokens of short sentences"),
+        "learning.batch": Choice(
+            value=max(8, min(96, rows // 50)), why="about 1,000 tokens of short sentences"
+        ),
         "learning.epochs": Choice(value=float(max(12, min(60, 6e5 / rows))), why=f"enough for {size}"),
         "learning.warmup": Choice(value=0.03, why="states settle slowly"),
         "learning.decay": Choice(value=0.7, why="a long fall to zero"),

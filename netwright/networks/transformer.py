@@ -197,7 +197,9 @@ def _for_answering(spec: InputSpec, machine: Machine) -> dict[str, Choice]:
         "learning.muon_lr": Choice(value=0.02, why="does not depend on the width"),
         "learning.lr": Choice(value=0.005, why="for embeddings and head"),
         "learning.weight_decay": Choice(value=0.02, why="a little against overfitting"),
-        "learning.batch": Choice(value=max(8, min(128, rows // 50)), why="about 1,500 tokens of short sentences"),
+        "learning.batch": Choice(
+            value=max(8, min(128, rows // 50)), why="about 1,500 tokens of short sentences"
+        ),
         "learning.epochs": Choice(value=float(max(12, min(60, 6e5 / rows))), why=f"enough for {size}"),
         "learning.warmup": Choice(value=0.03, why="attention settles slowly"),
         "learning.decay": Choice(value=0.7, why="a long fall to zero"),

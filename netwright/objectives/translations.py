@@ -38,7 +38,7 @@ def counts(answers: Sequence[str], references: Sequence[str]) -> pl.DataFrame:
     columns: dict[str, Any] = {}
     for name in ("bleu", "chrf"):
         found = _library(name)._extract_corpus_statistics(list(answers), [list(references)])
-        values = np.array(found, dtype=np.float64).reshape(len(answers), -1)
+        values = np.array(found, dtype=np.float64).reshape(len(answers), -1 if answers else 0)
         columns |= {f"{name}:{place}": values[:, place] for place in range(values.shape[1])}
     return pl.DataFrame(columns)
 

@@ -178,9 +178,7 @@ class AbstractTask(ABC):
         output = self.constant(train.values).expand(1, len(target), -1)
         return Rival(*self.blind_words, self.statistics(output, target.values))
 
-    def simplest(
-        self, train: Packed, target: Packed, seen: Mapping[str, Packed], inputs: Inputs
-    ) -> Rival:
+    def simplest(self, train: Packed, target: Packed, seen: Mapping[str, Packed], inputs: Inputs) -> Rival:
         """The first rival of every card: the best answer without any input, or what costs no learning at all.
 
         Args:

@@ -217,11 +217,9 @@ class Translate(AbstractTask):
         return _compared(self._words(output_KBO[0]), self._words(target))
 
     def _words(self, codes_BT: Tensor) -> list[str]:
-        return [self.tokenizer.decode(row) for row in codes_BT.tolist()]
+        return [self.tokenizer.decode(row).strip() for row in codes_BT.tolist()]
 
-    def simplest(
-        self, train: Packed, target: Packed, seen: Mapping[str, Packed], inputs: Inputs
-    ) -> Rival:
+    def simplest(self, train: Packed, target: Packed, seen: Mapping[str, Packed], inputs: Inputs) -> Rival:
         """The source as it stands."""
         source = _source(inputs)
         packed = seen[source.field().key]

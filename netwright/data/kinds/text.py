@@ -82,7 +82,9 @@ class Text(AbstractKind):
         return {
             "tokens": Choice(value="bpe", why="pieces of words: any word and any script can be written"),
             "size": Choice(value=size, why=f"{characters:,} characters of training text"),
-            "lower": Choice(value=lower, why="few texts: case would split words" if lower else "case says something"),
+            "lower": Choice(
+                value=lower, why="few texts: case would split words" if lower else "case says something"
+            ),
             "longest": Choice(
                 value=longest,
                 why=f"texts have {np.median(found):.0f} words, up to {found.max():,}; longer ones are cut",

@@ -17,7 +17,35 @@ from netwright.data.table import ReadOptions, Table
 
 _LANGUAGE = re.compile(r"[a-z]{2,3}([-_][a-z]{2,4})?", re.IGNORECASE)
 FORMATS = frozenset(
-    "csv tsv tab txt dat psv pq npz md wav mp3 ogg jpg png gif bmp tif svg pdf doc xml log zip bz xz tar py".split()
+    [
+        "csv",
+        "tsv",
+        "tab",
+        "txt",
+        "dat",
+        "psv",
+        "pq",
+        "npz",
+        "md",
+        "wav",
+        "mp3",
+        "ogg",
+        "jpg",
+        "png",
+        "gif",
+        "bmp",
+        "tif",
+        "svg",
+        "pdf",
+        "doc",
+        "xml",
+        "log",
+        "zip",
+        "bz",
+        "xz",
+        "tar",
+        "py",
+    ]
 )
 """Endings of two or three letters that name no language."""
 ORDER = ("train", "validation", "test")

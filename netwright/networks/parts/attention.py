@@ -139,9 +139,7 @@ class Layer(nn.Module):
         x = x + self.dropout(found)
         if self.read is not None and memory is not None:
             asked = norm(x).view(len(memory.x_BSD), -1, x.shape[-1])  # rows of one source look at it together
-            seen, _ = self.read(
-                asked, None, memory_BSD=memory.x_BSD, mask=memory.mask, past=memory.told(self)
-            )
+            seen, _ = self.read(asked, None, memory_BSD=memory.x_BSD, mask=memory.mask, past=memory.told(self))
             x = x + self.dropout(seen.view_as(x))
         hidden = functional.relu(self.widen(norm(x))).square()
         return x + self.dropout(self.narrow(hidden)), told
