@@ -167,7 +167,10 @@ def _for_answering(spec: InputSpec, machine: Machine) -> dict[str, Choice]:
         "learning.decay": Choice(value=0.7, why="a long fall to zero"),
         "learning.ema": Choice(value=0.98, why="the mean of the last weights is steadier"),
         "learning.evaluations": Choice(value=15, why="each reads all validation pairs"),
-        "learning.threads": Choice(value=machine.threads, why="all cores"),
+        "learning.threads": Choice(
+            value=1 if rows < 2_000 else machine.threads,
+            why="sums this small gain nothing from more threads" if rows < 2_000 else "all cores",
+        ),
     }
 
 

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 @functools.cache
 def _library(name: str) -> Any:
     """The metric of sacrebleu, which also says its signature in papers."""
-    from sacrebleu.metrics import BLEU, CHRF
+    from sacrebleu.metrics.bleu import BLEU
+    from sacrebleu.metrics.chrf import CHRF
 
     return BLEU(force=True) if name == "bleu" else CHRF()
 

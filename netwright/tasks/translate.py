@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from netwright.data.columns import Inputs
     from netwright.data.table import Rows, Table
+    from netwright.objectives.metrics import Metric
 
 SAID = "said"
 """Key of the field that takes what was said so far."""
@@ -122,12 +123,12 @@ class Translate(AbstractTask):
         _source(inputs)
 
     @property
-    def metrics(self) -> Sequence[metrics.Metric]:
+    def metrics(self) -> Sequence[Metric]:
         """BLEU first."""
         return metrics.lead_by(translations.TRANSLATE, self.settings.metric or "bleu")
 
     @property
-    def watched(self) -> metrics.Metric:
+    def watched(self) -> Metric:
         """Perplexity of the truth: a search for every evaluation would cost more than the learning."""
         return sequences.GENERATE[0]
 

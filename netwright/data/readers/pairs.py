@@ -152,7 +152,7 @@ def _parts(source: Path, sides: list[str]) -> dict[str, dict[str, Path]]:
         lacking = [side for side in sides if side not in files]
         if lacking:
             raise DataError(
-                f"the folder '{source}' has '{next(iter(files.values())).name}' and no file of {part} that ends "
+                f"the folder '{source}' has '{next(iter(files.values())).name}' and no {part} file that ends "
                 f"in '.{lacking[0]}'.",
                 hint="pairs need both files of every part.",
             )

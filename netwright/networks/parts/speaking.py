@@ -1,4 +1,4 @@
-"""A recurrent decoder: a layer, a look at the source, a second layer; whole sequences at once while learning."""
+"""A recurrent decoder: a layer, a look at the source, a second layer; whole sequences at once."""
 
 # B = sources, R = rows that are said (one or more a source), T = steps, S = steps of the source, D = width
 
