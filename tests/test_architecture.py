@@ -130,7 +130,7 @@ def test_classes_have_few_public_methods() -> None:
     most = {
         "AbstractTask": 20,
         "Generate": 15,
-        "Translate": 14,
+        "Translate": 16,
         "Forecast": 14,
     }  # from cells to answers: all that families must not know
     assert not {each: n for each, n in found.items() if n > most.get(each.split()[-1], MOST_METHODS)}
