@@ -81,8 +81,9 @@ def complete(ending: Ending, tell: Callable[[Event], None]) -> Run:
 
 
 def _validated(ending: Ending, task: AbstractTask, select: Part) -> float:
-    """The headline on the select rows, of the answers that users get."""
-    if not task.searches or ending.best.ended.get("reason") == "interrupted":
+    """The watched metric on the select rows; the headline, of the answers that users get, where it is that."""
+    searched = task.searches and task.watched.name == task.metrics[0].name
+    if not searched or ending.best.ended.get("reason") == "interrupted":
         return task.watch(_seen(ending.best, task, select), select.target.values)["score"]
     found = final(ending.best.network, task, select.inputs, select.target)
     return task.metrics[0].reduce(task.statistics(found, select.target.whole()))
@@ -126,7 +127,7 @@ def _rivals(ending: Ending, task: AbstractTask, test: Part) -> list[Rival]:
     if task.compares:
         return task.beside(test.inputs, test.target)
     train = ending.parts["train"].target
-    blind = task.blind(train, test.target)
+    blind = task.simplest(train, test.target, test.inputs, ending.prepared.inputs)
     if ending.linear is None:
         return [blind, *(task.rivals(train, test.target) or [])]
     calibrate = ending.parts["calibrate"]
@@ -175,6 +176,7 @@ def _facts(
     headline = task.metrics[0]
     found = opened.rivals if opened else ()
     rivals = dict(zip(("blind", "linear", *(each.name for each in found[2:])), found, strict=False))
+    watched = task.watched
     return CardFacts(
         task=task.name,
         target=task.columns,
@@ -183,7 +185,7 @@ def _facts(
         scores=opened.scores if opened else None,
         baselines={name: each.facts(headline.name) for name, each in rivals.items()},
         verdict=opened.verdict if opened else "",
-        validation={"name": headline.name, "value": seen},
+        validation={"name": watched.name, "value": seen},
         calibration=_calibration(task, opened),
         coverage=_coverage(task, opened),
         duplicates=opened.duplicates if opened else None,
@@ -306,7 +308,8 @@ def _parquet(opened: Measured) -> bytes:
 
     import polars as pl
 
-    truth = opened.statistics.select("row", *(n for n in opened.statistics.columns if n.startswith("truth")))
+    known = [n for n in opened.statistics.columns if n.startswith(("truth", "reference"))]
+    truth = opened.statistics.select("row", *known)
     buffer = io.BytesIO()
     pl.concat([truth, opened.answers], how="horizontal").write_parquet(buffer)
     return buffer.getvalue()

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from netwright.training import Part, Trained
 
 REQUEST = "request.json"
+SEARCHED = 15e-3
+"""Seconds that one answer takes where it is searched for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -202,6 +204,8 @@ def fingerprint(prepared: Prepared) -> JSON:
 def seconds_to_score(prepared: Prepared) -> float:
     """A guess at the seconds that calibration, test rows and card will take."""
     rows = len(prepared.split.test) + len(prepared.split.calibrate)
+    if prepared.task.searches:
+        return SEARCHED * rows + 0.5
     layouts = {each.layout for each in prepared.inputs.fields()}
     if prepared.task.compares:  # its simpler means are ranked too
         return rows * 1.5e-3 + 0.5

@@ -10,7 +10,7 @@ import numpy as np
 
 from netwright.base.errors import DataError, RecipeError
 from netwright.base.schema import Choice, Column, Finding, InputSpec
-from netwright.data import checks, columns, ratings, readers, roles, split, timelines
+from netwright.data import checks, columns, pairing, ratings, readers, roles, split, timelines
 from netwright.data.readers import media
 from netwright.data.table import ReadOptions, Table
 from netwright.request import Request, is_path
@@ -86,6 +86,7 @@ def prepare(source: Any, request: Request) -> Prepared:
         RecipeError: If what was asked for does not fit the data.
     """
     table = _in_order(readers.read(source, options(request)), request)
+    table = pairing.arrange(table, request.target, request.drop, request.task or None)
     asked = roles.Asked(
         target=() if table.shape == "series" else request.target,
         drop=request.drop,
@@ -109,11 +110,7 @@ def prepare(source: Any, request: Request) -> Prepared:
         seed=request.seed,
         stratify=claim_name == "classify",
     )
-    by_hand = _kind_settings(request)
-    decided, said = columns.decide(table, parts.train, assigned, request.kinds)
-    decided, unused = _usable(decided, claim_name, TASKS[claim_name].only)
-    decided = tuple(_with_settings(each, by_hand) for each in decided)
-    decided, derived = _derive_kinds(table, parts, decided, request)
+    decided, said, derived = _decide(table, parts, assigned, claim_name, request)
     decoded, parts, damaged = _decode(table, parts, decided)
     task = TASKS[claim_name].fit(
         table.frame(assigned.targets, parts.train), _task_settings(request, claim_name)
@@ -125,7 +122,6 @@ def prepare(source: Any, request: Request) -> Prepared:
             *table.findings,
             *parts.findings,
             *said,
-            *unused,
             *damaged,
             *task.findings,
             *task.survey(decoded, parts.train, inputs),
@@ -147,6 +143,18 @@ def prepare(source: Any, request: Request) -> Prepared:
             **derived,
         },
     )
+
+
+def _decide(
+    table: Table, parts: Split, assigned: roles.Roles, task: str, request: Request
+) -> tuple[tuple[Column, ...], tuple[Finding, ...], dict[str, Choice]]:
+    """The columns that the task can use, with their kinds' settings; what is to be said; what was derived."""
+    by_hand = _kind_settings(request)
+    decided, said = columns.decide(table, parts.train, assigned, request.kinds)
+    decided, unused = _usable(decided, task, TASKS[task].only)
+    decided = tuple(_with_settings(each, by_hand) for each in decided)
+    decided, derived = _derive_kinds(table, parts, decided, request)
+    return decided, (*said, *unused), derived
 
 
 def _usable(

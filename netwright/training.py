@@ -75,8 +75,8 @@ class NetworkTrainee:
     def evaluate(self) -> Mapping[str, Any]:
         """Loss and headline on the select rows."""
         found = self._watched(self.select.inputs)
-        headline = self.task.metrics[0]
-        return {**found, "name": headline.name, "better": headline.better}
+        watched = self.task.watched
+        return {**found, "name": watched.name, "better": watched.better}
 
     def _watched(self, inputs: Mapping[str, Packed]) -> dict[str, float]:
         return self.task.watch(
@@ -188,7 +188,11 @@ def part(prepared: Prepared, rows: Any, *, learn: bool = False) -> Part:
 def feed(prepared: Prepared, training: Part, seed: int, weight: Tensor | None = None) -> TensorFeed:
     """The training rows as batches, augmented as their kinds say."""
     kinds = {kind.field().key: kind for kind in prepared.inputs.kinds}
-    augment = {key: kinds[key].augment for key in training.inputs if "augment" in vars(type(kinds.get(key)))}
+    augment = {
+        key: kinds[key].augment
+        for key in training.inputs
+        if key in kinds and "augment" in vars(type(kinds[key]))
+    }
     there = next(iter(training.inputs.values())).device
     return TensorFeed(
         inputs=training.inputs,

@@ -15,6 +15,7 @@ from netwright.base.schema import Finding
 from netwright.data import parting
 from netwright.data.hashes import U64, row_hashes
 from netwright.data.moments import moments
+from netwright.data.pairing import components
 from netwright.data.parts import given_parts
 from netwright.data.table import Rows
 from netwright.data.where import Where, pick
@@ -31,6 +32,8 @@ END_SHARE = 0.1
 """Share of the rows at the end that is tested on where rows have an order."""
 HALF = 100
 """Rows each half of the validation rows has; with fewer, both halves are all of them."""
+LONGEST_SIDE = 10_000
+"""Characters of one side of a pair above which it is left out: one such pair would cost as much as hundreds."""
 NONE = np.zeros(0, dtype=np.int64)
 DRAWN = ("default", "share")
 """Kinds of WHERE for which the rule chooses the rows."""
@@ -205,8 +208,8 @@ class Divider:
     def _note_equal(self, rows: Rows) -> None:
         if not self.roles.names("input"):
             return
-        distinct = len(np.unique(self._hashes[rows]))
-        again = len(rows) - distinct
+        again = len(rows) - len(np.unique(self._hashes[rows]))
+        distinct = len(np.unique(self._linked(rows))) if self._paired else len(rows) - again
         self.together = distinct >= FEWEST or len(rows) < FEWEST
         if again:
             done = "equal rows stand in one part together"
@@ -223,6 +226,8 @@ class Divider:
         import polars.selectors as cs
 
         targets = list(self.roles.targets)
+        if self._paired:
+            return self._whole_pairs()
         frame = self.table.frame(targets).with_columns(cs.float().fill_nan(None))
         there = frame.select(pl.any_horizontal(pl.all().is_not_null())).to_series() if targets else None
         if there is None or there.all():
@@ -232,13 +237,38 @@ class Divider:
         self.findings.append(_left_out("no target", what, where, lost))
         return there.arg_true().to_numpy().astype(np.int64)
 
+    def _whole_pairs(self) -> Rows:
+        """Pairs that have a text on both sides, neither of them longer than a page or two."""
+        import polars as pl
+
+        frame = self.table.frame([*self.roles.names("input"), *self.roles.targets])
+        length = frame.select(pl.all().cast(pl.String).str.len_chars().fill_null(0))
+        good = length.select(pl.min_horizontal(pl.all()) > 0).to_series()
+        short = length.select(pl.max_horizontal(pl.all()) <= LONGEST_SIDE).to_series()
+        for each, name, words in (
+            (good, "half a pair", "pairs lack one side"),
+            (short, "long pair", f"pairs have over {LONGEST_SIDE:,} characters on one side"),
+        ):
+            lost = int((~each).sum())
+            if lost:
+                what = f"{lost:,} of {self.table.height:,} {words}"
+                self.findings.append(_left_out(name, what, ", ".join(frame.columns), lost))
+        return (good & short).arg_true().to_numpy().astype(np.int64)
+
+    @property
+    def _paired(self) -> bool:
+        return self.table.shape == "pairs"
+
+    def _linked(self, rows: Rows) -> U64:
+        return components(self.table, [*self.roles.names("input"), *self.roles.targets], rows)
+
     def _keys(self, rows: Rows) -> U64:
         """Rows with equal keys stay together."""
         if self.rule == "group":
             return self._groups[rows]
         if not self.together or not self.roles.names("input"):
             return rows.astype(np.uint64)
-        return self._hashes[rows]
+        return self._linked(rows) if self._paired else self._hashes[rows]
 
     @cached_property
     def _hashes(self) -> U64:
@@ -280,7 +310,8 @@ class Divider:
             return f"latest by '{self._column('time')}'"
         if self.rule == "group":
             return f"by whole groups of '{self._column('group')}' (seed {self.seed})"
-        return f"at random (seed {self.seed}{', each class in proportion' if self.stratify else ''})"
+        together = ", those that share a sentence together" if self._paired and self.together else ""
+        return f"at random (seed {self.seed}{', each class in proportion' if self.stratify else together})"
 
 
 def _validation_size(rows: int) -> int:

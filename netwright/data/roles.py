@@ -85,7 +85,10 @@ def assign(table: Table, asked: Asked) -> Roles:
     for role, names, words in named:
         for name in names:
             by_column[name], why[name] = role, words
-    return Roles(by_column=by_column, why=why, keep=asked.keep, time_like=_time_like(table, by_column))
+    keep = asked.keep
+    if table.shape == "pairs":  # a sentence that no other row has names no row
+        keep = (*keep, *(name for name, role in by_column.items() if role == "input"))
+    return Roles(by_column=by_column, why=why, keep=keep, time_like=_time_like(table, by_column))
 
 
 def _check_names(table: Table, asked: Asked) -> None:

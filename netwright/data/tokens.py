@@ -118,6 +118,11 @@ class Tokenizer:
         return cls(how, lower, vocabulary, merges)
 
 
+def size_for_pairs(characters: int) -> int:
+    """A vocabulary for each side of pairs: small, so that every token is met often enough to be learned."""
+    return int(min(16_000, max(1_000, 2 ** round(np.log2(max(1, characters) / 200)))))
+
+
 def words(text: str) -> list[str]:
     """Words and signs of a text."""
     return _WORDS.findall(text)

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from netwright.objectives import translations
 from netwright.objectives.metrics import tags
 
 Counts = npt.NDArray[np.int64]
@@ -168,6 +169,18 @@ def misheard(statistics: pl.DataFrame, limit: int = 20) -> list[dict[str, object
     order = ["word_edits", "character_edits", "row"]
     found = statistics.filter(pl.col("character_edits") > 0).sort(order, descending=[True, True, False])
     return found.head(limit).select("row", "truth", "prediction", "word_edits").to_dicts()
+
+
+def worst_sentences(statistics: pl.DataFrame, limit: int = 20) -> pl.DataFrame:
+    """The answers least like their references, worst first: `row, reference, answer, alike` (chrF)."""
+    alike = pl.Series("alike", translations.each_chrf(statistics), dtype=pl.Float64)
+    return (
+        statistics.with_columns(alike)
+        .filter(pl.col("answer") != pl.col("reference"))
+        .sort(["alike", "row"])
+        .select("row", "reference", "answer", "alike")
+        .head(limit)
+    )
 
 
 def _worst_tags(frame: pl.DataFrame, limit: int) -> pl.DataFrame:

@@ -69,6 +69,8 @@ def _run_line(card: Card) -> list[str]:
 
 
 def _of_task(card: Card, statistics: pl.DataFrame) -> list[str]:
+    if "reference" in statistics.columns:
+        return _sentences(statistics)
     if "log_loss" in statistics.columns:
         return _classes(card, statistics)
     if "word_edits" in statistics.columns:
@@ -164,6 +166,14 @@ def _transcripts(statistics: pl.DataFrame) -> list[str]:
     worst = mistakes.misheard(statistics)
     rows = [(str(each["row"]), each["truth"], each["prediction"], each["word_edits"]) for each in worst]
     return _worst(["row", "truth", "prediction", "words wrong"], rows)
+
+
+def _sentences(statistics: pl.DataFrame) -> list[str]:
+    rows = [
+        (str(each["row"]), each["reference"], each["answer"], figure(each["alike"]))
+        for each in mistakes.worst_sentences(statistics).iter_rows(named=True)
+    ]
+    return _worst(["row", "truth", "prediction", "chrF"], rows)
 
 
 def _tags(statistics: pl.DataFrame) -> list[str]:

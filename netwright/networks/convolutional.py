@@ -86,6 +86,8 @@ class Convolutional(AbstractFamily):
         seen = [field for field in spec.inputs if field.layout in ORDERED]
         if not seen:
             return "a convolution needs neighbours, and table columns have none."
+        if spec.needs == "decoder":
+            return "a convolution answers the steps it is given; it writes no answer of another length."
         if spec.needs != "pooled" and (len(spec.inputs) != 1 or seen[0].layout == "image"):
             return "an answer a step needs one text, clip or series and nothing beside it."
         if any(field.layout == "image" and min(field.shape[1:]) < 8 for field in seen):

@@ -7,7 +7,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +22,13 @@ class Features:
     pooled_KBD: Tensor | None = None
     steps_KBTD: Tensor | None = None
     mask_BT: Tensor | None = None
+
+
+class State(Protocol):
+    """What a decoder remembers: a memory a source, and what was said in each row."""
+
+    def select(self, sources_B: Tensor | None, rows_R: Tensor) -> State:
+        """The state of these sources (None: all as they are) and of these rows."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,3 +107,19 @@ class AbstractFamily(nn.Module, ABC):
     @abstractmethod
     def encode(self, inputs: Mapping[str, Tensor]) -> Features:
         """Features of a batch: field key -> tensor as its layout says."""
+
+    def decode(
+        self, inputs: Mapping[str, Tensor], memory: Features, state: State | None
+    ) -> tuple[Features, State]:
+        """A vector for each step of what was said so far, with an eye on the source.
+
+        Args:
+            inputs: Further steps of the field `InputSpec.prefix`.
+            memory: What `encode` made of the source.
+            state: What the last call gave, or None at the beginning. With a state there may be several rows in
+                a line, as many for each source, that all look at the same memory.
+
+        Returns:
+            Features (K, B, T, D) of these steps, and the state after them.
+        """
+        raise NotImplementedError

@@ -12,10 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from netwright.base.schema import Choice, Field, InputSpec
-from netwright.networks.family import AbstractFamily, Features, Machine
+from netwright.networks.family import AbstractFamily, Features, Machine, State
 from netwright.networks.inputs import Inputs
 from netwright.networks.inputs.steps import ORDERED, Steps, mask, pooled, reversed_steps
 from netwright.networks.parts import ranges
+from netwright.networks.parts.speaking import Heard, Speaker
 
 CELLS = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN}
 
@@ -58,6 +59,12 @@ class Recurrent(AbstractFamily):
         )
         self.others = Inputs(others, "none", 1) if others else None
         self.members = 1
+        if spec.prefix:
+            self.said = Steps(spec.prefix, config.embedding, config.dropout)
+            heard, self.width = int(self.towers[0].width), config.width  # type: ignore[arg-type]
+            self.speaker = Speaker(lambda width: _cell(config, width), config.embedding, config.width, heard)
+            self.dropout = nn.Dropout(config.dropout)
+            return
         if spec.needs != "pooled":
             self.width = self.towers[0].width  # type: ignore[assignment]
             return
@@ -90,6 +97,8 @@ class Recurrent(AbstractFamily):
             return _for_writing(spec, machine)
         if spec.needs == "steps":
             return _for_hearing(rows, machine)
+        if spec.needs == "decoder":
+            return _for_answering(spec, machine)
         size = f"{rows:,} training examples"
         width = 96 if rows < 20_000 else 256
         return {
@@ -131,6 +140,44 @@ class Recurrent(AbstractFamily):
             steps_KBTD=steps_BTD.unsqueeze(0),
             mask_BT=mask(length_B, steps_BTD.shape[1]),
         )
+
+    def decode(
+        self, inputs: Mapping[str, Tensor], memory: Features, state: State | None
+    ) -> tuple[Features, State]:
+        """A vector for each step of what was said so far; the state of each layer is kept."""
+        heard = state if isinstance(state, Heard) else self.speaker.listen(memory)
+        x, _ = self.said(inputs)
+        x, after = self.speaker(x, heard)
+        return Features(steps_KBTD=self.dropout(x).unsqueeze(0)), after
+
+
+def _for_answering(spec: InputSpec, machine: Machine) -> dict[str, Choice]:
+    """An encoder in both directions, and two layers to answer."""
+    rows = max(1, spec.examples)
+    size = f"{rows:,} training pairs"
+    width = 96 if rows < 2_000 else 192 if rows < 8_000 else 320 if rows < 100_000 else 512
+    return {
+        "network.cell": Choice(value="lstm", why="carries what matters over many steps"),
+        "network.depth": Choice(value=1, why="a second layer costs more than it gains in minutes"),
+        "network.width": Choice(value=width, why=size),
+        "network.embedding": Choice(value=min(width, 256), why=size),
+        "network.dropout": Choice(value=0.2 if rows < 2_000 else 0.3, why="few pairs are learned by heart"),
+        "learning.optimizer": Choice(value="adamw", why="steady for recurrent weights"),
+        "learning.lr": Choice(value=0.003, why="for states of this width"),
+        "learning.weight_decay": Choice(value=0.02, why="a little against overfitting"),
+        "learning.batch": Choice(
+            value=max(8, min(96, rows // 50)), why="about 1,000 tokens of short sentences"
+        ),
+        "learning.epochs": Choice(value=float(max(12, min(60, 6e5 / rows))), why=f"enough for {size}"),
+        "learning.warmup": Choice(value=0.03, why="states settle slowly"),
+        "learning.decay": Choice(value=0.7, why="a long fall to zero"),
+        "learning.ema": Choice(value=0.98, why="the mean of the last weights is steadier"),
+        "learning.evaluations": Choice(value=15, why="each reads all validation pairs"),
+        "learning.threads": Choice(
+            value=1 if rows < 2_000 else machine.threads,
+            why="sums this small gain nothing from more threads" if rows < 2_000 else "all cores",
+        ),
+    }
 
 
 def _for_writing(spec: InputSpec, machine: Machine) -> dict[str, Choice]:

@@ -6,19 +6,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from netwright.base.schema import Choice, Field, InputSpec
-from netwright.networks.family import AbstractFamily, Features, Machine
+from netwright.networks.family import AbstractFamily, Features, Machine, State
 from netwright.networks.inputs.columns import Columns
 from netwright.networks.inputs.images import Patches
 from netwright.networks.inputs.steps import Steps, mask
 from netwright.networks.parts import ranges
-from netwright.networks.parts.attention import Cache, Layer, norm, rotary
+from netwright.networks.parts.attention import Cache, Layer, Memory, norm, rotary
 
 HEAD = 32
 """Width of a head at most: width / HEAD heads."""
@@ -63,6 +63,11 @@ class Transformer(AbstractFamily):
         self.layers = nn.ModuleList(
             Layer(config.width, config.heads, config.dropout) for _ in range(config.depth)
         )
+        if spec.prefix:
+            self.said = Steps(spec.prefix, config.width, config.dropout)
+            self.speakers = nn.ModuleList(
+                Layer(config.width, config.heads, config.dropout, memory=True) for _ in range(config.depth)
+            )
 
     @classmethod
     def refuses(cls, spec: InputSpec) -> str | None:
@@ -86,6 +91,8 @@ class Transformer(AbstractFamily):
         rows = max(1, spec.examples)
         if spec.needs == "steps" and spec.causal:
             return _for_writing(spec, machine)
+        if spec.needs == "decoder":
+            return _for_answering(spec, machine)
         size = f"{rows:,} training examples"
         width = 64 if rows < 2_000 else 128 if rows < 100_000 else 256
         batch = max(8, min(64 if spec.needs == "pooled" else 16, rows // 16))
@@ -140,6 +147,69 @@ class Transformer(AbstractFamily):
         weight_BT1 = there_BT.unsqueeze(2).to(x.dtype)
         pooled_BD = (x * weight_BT1).sum(1) / weight_BT1.sum(1).clamp(min=1.0)
         return Features(pooled_KBD=pooled_BD.unsqueeze(0), steps_KBTD=x.unsqueeze(0), mask_BT=there_BT)
+
+    def decode(
+        self, inputs: Mapping[str, Tensor], memory: Features, state: State | None
+    ) -> tuple[Features, State]:
+        """A vector for each step of what was said so far; keys and values of steps and source are kept."""
+        said = state if isinstance(state, Said) else _nothing_said(memory)
+        x, _ = self.said(inputs)
+        here = torch.arange(said.own.steps, said.own.steps + x.shape[1], device=x.device)
+        where, kept = rotary(here, self.width // self.heads), []
+        for place, layer in enumerate(self.speakers):
+            past = said.own.layers[place] if said.own.layers else None
+            x, told = layer(x, where, causal=past is None, past=past, memory=said.source)
+            kept.append(told)
+        found = Features(steps_KBTD=norm(x).unsqueeze(0))
+        return found, replace(said, own=Cache(kept, said.own.steps + x.shape[1]))
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a decoder remembers: what it looks at, and its own keys and values."""
+
+    source: Memory
+    own: Cache
+
+    def select(self, sources_B: Tensor | None, rows_R: Tensor) -> Said:
+        """The state of these sources (None: all as they are) and of these rows."""
+        source = self.source if sources_B is None else self.source.select(sources_B)
+        return Said(source, self.own.select(rows_R))
+
+
+def _nothing_said(memory: Features) -> Said:
+    assert memory.steps_KBTD is not None and memory.mask_BT is not None
+    there = memory.mask_BT
+    return Said(Memory(memory.steps_KBTD[0], None if bool(there.all()) else there[:, None, None, :]), Cache())
+
+
+def _for_answering(spec: InputSpec, machine: Machine) -> dict[str, Choice]:
+    """An encoder and a decoder of as many layers each."""
+    rows = max(1, spec.examples)
+    size = f"{rows:,} training pairs"
+    width = 64 if rows < 2_000 else 128 if rows < 8_000 else 192 if rows < 100_000 else 256
+    return {
+        "network.depth": Choice(value=2 if rows < 8_000 else 3, why=f"{size}; as many again to answer"),
+        "network.width": Choice(value=width, why=size),
+        "network.heads": Choice(value=max(2, width // 48), why="heads of about 48"),
+        "network.dropout": Choice(value=0.1 if rows < 2_000 else 0.2, why="few pairs are learned by heart"),
+        "learning.optimizer": Choice(value="muon", why="beats AdamW at equal time on matrices of this size"),
+        "learning.muon_lr": Choice(value=0.02, why="does not depend on the width"),
+        "learning.lr": Choice(value=0.005, why="for embeddings and head"),
+        "learning.weight_decay": Choice(value=0.02, why="a little against overfitting"),
+        "learning.batch": Choice(
+            value=max(8, min(128, rows // 50)), why="about 1,500 tokens of short sentences"
+        ),
+        "learning.epochs": Choice(value=float(max(12, min(60, 6e5 / rows))), why=f"enough for {size}"),
+        "learning.warmup": Choice(value=0.03, why="attention settles slowly"),
+        "learning.decay": Choice(value=0.7, why="a long fall to zero"),
+        "learning.ema": Choice(value=0.98, why="the mean of the last weights is steadier"),
+        "learning.evaluations": Choice(value=15, why="each reads all validation pairs"),
+        "learning.threads": Choice(
+            value=1 if rows < 2_000 else machine.threads,
+            why="sums this small gain nothing from more threads" if rows < 2_000 else "all cores",
+        ),
+    }
 
 
 def _for_writing(spec: InputSpec, machine: Machine) -> dict[str, Choice]:

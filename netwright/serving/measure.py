@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +17,7 @@ from netwright.base.schema import JSON
 from netwright.data.packed import Packed
 from netwright.data.table import Rows, Table
 from netwright.objectives.intervals import interval
-from netwright.tasks.task import AbstractTask
+from netwright.tasks.task import AbstractTask, Rival
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,23 +65,21 @@ def answered(table: Table, task: AbstractTask, readable: Rows) -> Answered:
     return Answered(rows=rows, findings=_findings(known_B, readable_B, kept))
 
 
-def measure(
-    task: AbstractTask, observed: Tensor, inputs: Mapping[str, Packed], target: Packed, seed: int
-) -> dict[str, JSON]:
-    """The headline with its 95 % interval, every metric, and the best constant answer for these rows.
+def measure(task: AbstractTask, observed: Tensor, target: Packed, rival: Rival, seed: int) -> dict[str, JSON]:
+    """The headline with its 95 % interval, every metric, and the simplest rival on these rows.
 
     Args:
         task: The fitted task.
         observed: What `tasks.network.final` gives.
         inputs: The examples.
         target: Targets of the same examples, as the task makes them.
+        rival: What the simplest answers make of them.
         seed: For the bootstrap.
     """
     statistics = task.statistics(observed, target.whole() if task.searches else target.values)
     headline = task.metrics[0]
     low, high = interval(statistics, headline, seed=seed)
     values = {each.name: float(each.reduce(statistics)) for each in task.metrics}
-    rival = task.beside(inputs, target)[0] if task.compares else task.blind(target, target)
     blind = float(headline.reduce(rival.statistics))
     value = values[headline.name]
     return {

@@ -125,9 +125,9 @@ class Model:
         table, rows_read, _ = self._readable(self._table(rows))
         chosen = answered(table, self.task, rows_read)
         inputs, target = self.task.examples(table, chosen.rows, self.inputs, learn=False)
-        measured = measure(
-            self.task, final(self.network, self.task, inputs, target), inputs, target, self.recipe.seed
-        )
+        rival = self.task.simplest(target, target, inputs, self.inputs)
+        found = final(self.network, self.task, inputs, target)
+        measured = measure(self.task, found, target, rival, self.recipe.seed)
         names = list(self.task.columns)
         return {
             "task": self.task.name,

@@ -12,7 +12,8 @@ TASKS = Registry(
         "generate": "netwright.tasks.generate:Generate",
         "recommend": "netwright.tasks.recommend:Recommend",
         "transcribe": "netwright.tasks.transcribe:Transcribe",
+        "translate": "netwright.tasks.translate:Translate",
     },
 )
-COMING = ("translate",)
+COMING: tuple[str, ...] = ()
 """Tasks that are known by name and arrive in a later version."""

@@ -23,6 +23,8 @@ AT_ONCE = 1024
 """Examples that go through a network at once when nothing is learned."""
 STEPS_AT_ONCE = 64_000
 """Steps of ragged examples, padding included, that go through a network at once."""
+SCORES_AT_ONCE = 64_000_000
+"""Scores of tokens that a decoder gives at once."""
 
 
 class Network(nn.Module):
@@ -49,6 +51,8 @@ class Network(nn.Module):
     def forward(self, inputs: Mapping[str, Tensor]) -> Tensor:
         """(K, B, O) outputs of a batch, or (K, B, T, O) where each step is answered."""
         found = self.family.encode(inputs)
+        if self.needs == "decoder":
+            found, _ = self.family.decode(inputs, found, None)
         features = found.pooled_KBD if self.needs == "pooled" else found.steps_KBTD
         out: Tensor
         if getattr(self.head, "masked", False):
@@ -82,7 +86,10 @@ def observed(network: nn.Module, task: AbstractTask, inputs: Mapping[str, Packed
     def condensed(output: Tensor, rows_B: Tensor) -> Tensor:
         return task.condense(output, target.take(rows_B.to(target.device)).to(output.device))
 
-    return _all(network, inputs, condensed).cpu()
+    steps = STEPS_AT_ONCE
+    if task.needs == "decoder":  # each step is scored against the whole vocabulary
+        steps = max(2_000, min(steps, SCORES_AT_ONCE // task.outputs))
+    return _all(network, inputs, condensed, steps=steps).cpu()
 
 
 def responses(network: nn.Module, task: AbstractTask, inputs: Mapping[str, Packed]) -> Tensor:
@@ -100,11 +107,12 @@ def _all(
     inputs: Mapping[str, Packed],
     keep: Callable[[Tensor, Tensor], Tensor],
     say: Callable[[Any, Mapping[str, Tensor]], Tensor] = lambda network, inputs: network(inputs),
+    steps: int = STEPS_AT_ONCE,
 ) -> Tensor:
     """Ragged examples go through in order of their lengths, so that little is padded."""
     was_training = network.training
     network.eval()
-    batches, back = _batches(inputs)
+    batches, back = _batches(inputs, steps)
     with torch.inference_mode():
         parts = [keep(say(network, gather(inputs, rows_B)), rows_B) for rows_B in batches]
     network.train(was_training)
@@ -120,18 +128,18 @@ def of_one_length(parts: list[Tensor]) -> list[Tensor]:
     return [torch.nn.functional.pad(part, (0, longest - part.shape[-1])) for part in parts]
 
 
-def _batches(inputs: Mapping[str, Packed]) -> tuple[Sequence[Tensor], Tensor | None]:
+def _batches(inputs: Mapping[str, Packed], steps: int) -> tuple[Sequence[Tensor], Tensor | None]:
     """Rows of each batch, and where each example's output then stands, or None: where it is."""
     examples = len(next(iter(inputs.values())))
     steps_N = sizes(inputs)
     if steps_N is None:
         each = max((int(packed.lengths()[0]) for packed in inputs.values() if len(packed)), default=1)
-        return torch.split(torch.arange(examples), max(1, min(AT_ONCE, STEPS_AT_ONCE // max(1, each)))), None
+        return torch.split(torch.arange(examples), max(1, min(AT_ONCE, steps // max(1, each)))), None
     order_N = torch.argsort(steps_N, stable=True)
     batches, start = [], 0
     while start < examples:
         size = AT_ONCE
-        while size > 1 and size * int(steps_N[order_N[min(start + size, examples) - 1]]) > STEPS_AT_ONCE:
+        while size > 1 and size * int(steps_N[order_N[min(start + size, examples) - 1]]) > steps:
             size //= 2
         batches.append(order_N[start : start + size])
         start += size

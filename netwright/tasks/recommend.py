@@ -237,6 +237,10 @@ class Recommend(AbstractTask):
         """Nothing: the items are read with the histories."""
         return torch.zeros(target.height)
 
+    def simplest(self, train: Packed, target: Packed, seen: Mapping[str, Packed], inputs: Inputs) -> Rival:
+        """The most popular items."""
+        return self.beside(seen, target)[0]
+
     def beside(self, inputs: Mapping[str, Packed], target: Packed) -> list[Rival]:
         """The most popular items, the linear item-to-item model, and what was popular in the week before."""
         count_I = self.count_I

@@ -144,6 +144,11 @@ class AbstractTask(ABC):
     def metrics(self) -> Sequence[Metric]:
         """What is measured; the first is the headline."""
 
+    @property
+    def watched(self) -> Metric:
+        """What "score" of `watch` is: the headline, unless an answer has to be searched for."""
+        return self.metrics[0]
+
     @abstractmethod
     def encode(self, target: pl.DataFrame) -> Tensor:
         """Target cells to what `loss` takes; a cell that is missing or unseen is -1 or NaN."""
@@ -163,7 +168,7 @@ class AbstractTask(ABC):
 
     @abstractmethod
     def watch(self, output_KBO: Tensor, target: Tensor) -> dict[str, float]:
-        """What is watched while learning: "loss" decides when to stop, "score" is the headline."""
+        """What is watched while learning: "loss" decides when to stop, "score" is `watched`."""
 
     @abstractmethod
     def calibrate(self, output_KBO: Tensor, target: Tensor) -> Self:
@@ -192,6 +197,17 @@ class AbstractTask(ABC):
         """What the best answer without any input, fitted on training targets, makes of these targets."""
         output = self.constant(train.values).expand(1, len(target), -1)
         return Rival(*self.blind_words, self.statistics(output, target.values))
+
+    def simplest(self, train: Packed, target: Packed, seen: Mapping[str, Packed], inputs: Inputs) -> Rival:
+        """The first rival of every card: the best answer without any input, or what costs no learning at all.
+
+        Args:
+            train: Training targets.
+            target: Targets that are measured.
+            seen: Inputs of the same examples.
+            inputs: The kinds that made them.
+        """
+        return self.blind(train, target)
 
     def rivals(self, train: Packed, target: Packed) -> list[Rival] | None:
         """What simpler means make of these targets; None: a linear network is to be trained for it."""

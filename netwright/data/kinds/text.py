@@ -73,14 +73,18 @@ class Text(AbstractKind):
             return _for_corpus(cells)
         some = cells.gather_every(max(1, len(cells) // SURVEYED)).to_list()
         characters = sum(map(len, some)) * max(1, len(cells)) // max(1, len(some))
+        pairs = shape == "pairs"
         size = int(min(16_000, max(2_000, 2 ** round(np.log2(max(1, characters) / 40)))))
-        lower = len(cells) < 100_000
+        size = tokens.size_for_pairs(characters) if pairs else size
+        lower = len(cells) < 100_000 and not pairs
         found = np.array([len(tokens.words(text)) for text in some] or [1])
         longest = int(min(LONGEST, max(16, 8 * np.ceil(1.6 * np.quantile(found, 0.995) / 8))))
         return {
             "tokens": Choice(value="bpe", why="pieces of words: any word and any script can be written"),
             "size": Choice(value=size, why=f"{characters:,} characters of training text"),
-            "lower": Choice(value=lower, why="few texts: case would split words" if lower else "many texts"),
+            "lower": Choice(
+                value=lower, why="few texts: case would split words" if lower else "case says something"
+            ),
             "longest": Choice(
                 value=longest,
                 why=f"texts have {np.median(found):.0f} words, up to {found.max():,}; longer ones are cut",

@@ -17,6 +17,7 @@ READERS = Registry(
         "arrays": "netwright.data.readers.arrays",
         "ratings": "netwright.data.readers.ratings",
         "corpus": "netwright.data.readers.corpus",
+        "pairs": "netwright.data.readers.pairs",
         "folders": "netwright.data.readers.folders",
         "parquet": "netwright.data.readers.parquet",
         "ndjson": "netwright.data.readers.ndjson",
@@ -89,6 +90,9 @@ def _existing(path: Path) -> Path:
 
 
 def _checked(table: Table) -> Table:
+    from netwright.data.readers.pairs import unnested
+
+    table = unnested(table)
     if table.height == 0:
         raise DataError(f"{table.source} has no rows.", hint="give a file with a row of data or more.")
     if len(table.columns) > MAX_COLUMNS:

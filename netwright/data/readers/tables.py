@@ -89,22 +89,43 @@ def sniff(text: str) -> str:
 def _parse(text: str, delimiter: str, source: Path) -> pl.DataFrame:
     import polars as pl
 
+    plain = _plain_lines(text, delimiter)
     try:
-        frame = pl.read_csv(
-            io.BytesIO(text.encode()),
-            separator=delimiter,
-            has_header=False,
-            infer_schema=False,
-            raise_if_empty=False,
-            truncate_ragged_lines=False,
-        )
+        frame = _cells(text, delimiter, '"')
+        if plain and frame.height != plain:
+            frame = _cells(text, delimiter, None)
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
-        raise _ragged(text, delimiter, source, str(error)) from error
+        if not plain:
+            raise _ragged(text, delimiter, source, str(error)) from error
+        frame = _cells(text, delimiter, None)
     if _may_be_short(frame):
         problem = _first_ragged(text, delimiter)
         if problem:
             raise _ragged_at(problem, source)
     return frame
+
+
+def _cells(text: str, delimiter: str, quote: str | None) -> pl.DataFrame:
+    import polars as pl
+
+    return pl.read_csv(
+        io.BytesIO(text.encode()),
+        separator=delimiter,
+        has_header=False,
+        infer_schema=False,
+        raise_if_empty=False,
+        truncate_ragged_lines=False,
+        quote_char=quote,
+    )
+
+
+def _plain_lines(text: str, delimiter: str) -> int:
+    """Lines of a table whose quotes are part of what is said: each line has as many tabs; 0: it is none."""
+    if delimiter != "\t" or '"' not in text:
+        return 0
+    lines = [line for line in text.split("\n") if line.strip()]
+    tabs = lines[0].count("\t")
+    return len(lines) if all(line.count("\t") == tabs for line in lines) else 0
 
 
 def _may_be_short(frame: pl.DataFrame) -> bool:

@@ -138,10 +138,9 @@ class Layer(nn.Module):
         found, told = self.look(norm(x), where, mask=mask, causal=causal, past=past)
         x = x + self.dropout(found)
         if self.read is not None and memory is not None:
-            seen, _ = self.read(
-                norm(x), None, memory_BSD=memory.x_BSD, mask=memory.mask, past=memory.told(self)
-            )
-            x = x + self.dropout(seen)
+            asked = norm(x).view(len(memory.x_BSD), -1, x.shape[-1])  # rows of one source look at it together
+            seen, _ = self.read(asked, None, memory_BSD=memory.x_BSD, mask=memory.mask, past=memory.told(self))
+            x = x + self.dropout(seen.view_as(x))
         hidden = functional.relu(self.widen(norm(x))).square()
         return x + self.dropout(self.narrow(hidden)), told
 
