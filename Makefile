@@ -33,13 +33,13 @@ demo: $(V)/.core
 	$(V)/bin/netwright demo
 
 test: $(V)/.dev
-	$(V)/bin/python -m pytest -q -n 2
+	$(V)/bin/python -m pytest -q -n 2 --dist worksteal
 
 check: $(V)/.dev
 	$(V)/bin/ruff format --check .
 	$(V)/bin/ruff check .
 	$(V)/bin/mypy
-	$(V)/bin/python -m pytest -q -n 2
+	$(V)/bin/python -m pytest -q -n 2 --dist worksteal
 
 bench: $(V)/.dev
 	$(V)/bin/python benchmarks/speed.py

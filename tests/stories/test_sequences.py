@@ -144,7 +144,7 @@ def text(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("family", ("convolutional", "recurrent", "transformer"))
 def test_a_running_text_is_learned_and_written(family: str, text: Path) -> None:
-    found = build.fit(text, network=family, set={"learning.epochs": 3}, minutes=2)
+    found = build.fit(text, network=family, set={"learning.epochs": 2}, minutes=2)
     card = found.card
     assert card["task"] == "generate"
     assert card["metric"]["name"] == "perplexity"
