@@ -35,7 +35,7 @@ ADULT = [
 ]
 """Columns in the order of adult.names; the last one is the class that its data files end with."""
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
-MADE_OF = {"fsdd_strings": "fsdd"}
+MADE_OF = {"fsdd_strings": "fsdd", "mixed": "mnist"}
 """Sets that are made of another one."""
 
 
@@ -172,6 +172,36 @@ def donkeycar_tub(source: Path, out: Path) -> None:
     _table(out / "metadata.csv", ["file_name", "time", "angle", "throttle"], rows)
 
 
+def mixed(source: Path, out: Path) -> None:
+    """6,000 rows of four inputs that each say a part: digits/*.png, and table.csv with their paths.
+
+    A picture of the class's digit (another's in half of the rows), a number around the class with spread 3, a
+    category that is the class modulo 3 (another in 30 %), and ten words drawn by frequencies of their own
+    for each two classes.
+    """
+    import numpy as np
+    from PIL import Image
+
+    pictures = gzip.decompress((source / "train-images-idx3-ubyte.gz").read_bytes())[16:]
+    labels = np.frombuffer(gzip.decompress((source / "train-labels-idx1-ubyte.gz").read_bytes())[8:], np.uint8)
+    x_NHW = np.frombuffer(pictures, np.uint8).reshape(len(labels), 28, 28)
+    draw = np.random.default_rng(0)
+    words = [f"{first}{second}" for first in "bdfklmnprst" for second in ("a", "e", "i", "o", "u", "ay", "oo")]
+    often_GW = np.exp(draw.normal(0.0, 0.6, (5, len(words))))
+    often_GW /= often_GW.sum(1, keepdims=True)
+    (out / "digits").mkdir()
+    rows = []
+    for number in range(6_000):
+        label = int(draw.integers(10))
+        shown = label if draw.random() < 0.5 else int((label + draw.integers(1, 10)) % 10)
+        name = f"digits/{number:04}.png"
+        Image.fromarray(x_NHW[draw.choice(np.flatnonzero(labels == shown))]).save(out / name)
+        color = ("red", "green", "blue")[(label + int(draw.integers(1, 3)) * (draw.random() < 0.3)) % 3]
+        said = " ".join(draw.choice(words, 10, p=often_GW[label // 2]))
+        rows.append([name, f"{draw.normal(label, 3.0):.3f}", color, said, f"class {label}"])
+    _table(out / "table.csv", ["picture", "number", "color", "text", "label"], rows)
+
+
 def _table(path: Path, names: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
     with path.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream, lineterminator="\n")
@@ -195,6 +225,7 @@ SETS: Mapping[str, Callable[[Path, Path], None]] = {
         ett,
         movietweetings,
         donkeycar_tub,
+        mixed,
     )
 }
 

@@ -9,7 +9,10 @@ import tarfile
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
+import polars as pl
 import pytest
+from PIL import Image
 
 
 @pytest.fixture(scope="module")
@@ -96,3 +99,22 @@ def test_strings_of_digits_are_of_one_speaker_and_keep_parts_apart(prepare: Modu
         samples, _ = soundfile.read(out / name)
         assert len(samples) >= 80 * len(said.split())
         assert (samples <= 0).all() if part == "train" else (samples >= 0).all()
+
+
+def test_the_mixed_table_has_four_inputs_that_each_say_a_part(prepare: ModuleType, tmp_path: Path) -> None:
+    (tmp_path / "mnist").mkdir()
+    labels = np.arange(20, dtype=np.uint8) % 10
+    pictures = np.repeat(labels * 20, 28 * 28)
+    for name, head, body in (("images-idx3", 16, pictures), ("labels-idx1", 8, labels)):
+        path = tmp_path / "mnist" / f"train-{name}-ubyte.gz"
+        path.write_bytes(gzip.compress(bytes(head) + body.tobytes()))
+    out = prepare.prepare("mixed", tmp_path / "out", tmp_path)
+    frame = pl.read_csv(out / "table.csv")
+    assert frame.columns == ["picture", "number", "color", "text", "label"]
+    assert frame.height == 6_000 == len(list((out / "digits").iterdir()))
+    digit = frame["label"].str.strip_prefix("class ").cast(pl.Int64)
+    shown = np.array([np.asarray(Image.open(out / path))[0, 0] // 20 for path in frame["picture"]])
+    assert abs(float((shown == digit.to_numpy()).mean()) - 0.5) < 0.03
+    assert abs(float((frame["number"] - digit).std()) - 3.0) < 0.15  # type: ignore[arg-type]
+    right = frame["color"] == pl.Series(["red", "green", "blue"]).gather(digit % 3)
+    assert abs(float(right.mean()) - 0.7) < 0.03  # type: ignore[arg-type]

@@ -17,25 +17,11 @@ COUNTS = ("nats", "tokens", "word_edits", "words", "character_edits", "character
 def edits(said: Sequence[Hashable], truth: Sequence[Hashable]) -> int:
     """The least number of insertions, deletions and replacements from one to the other.
 
-    Whole columns of the table of distances at once, as bits of a number.
-
-    Reference: Myers 1999, https://doi.org/10.1145/316542.316550, in the form of Hyyrö 2001.
+    Reference: Levenshtein 1966.
     """
-    if not said:
-        return len(truth)
-    places: dict[Hashable, int] = {}
-    for place, each in enumerate(said):
-        places[each] = places.get(each, 0) | (1 << place)
-    every, last = (1 << len(said)) - 1, 1 << (len(said) - 1)
-    up, down, distance = every, 0, len(said)
-    for each in truth:
-        same = places.get(each, 0)
-        diagonal = (((same & up) + up) ^ up) | same | down
-        rises, falls = down | (every & ~(diagonal | up)), up & diagonal
-        distance += bool(rises & last) - bool(falls & last)
-        rises, falls = ((rises << 1) | 1) & every, (falls << 1) & every
-        up, down = falls | (every & ~(diagonal | rises)), rises & diagonal
-    return distance
+    from rapidfuzz.distance import Levenshtein
+
+    return int(Levenshtein.distance(said, truth))
 
 
 def counts(said: str, truth: str) -> tuple[int, int, int, int]:
