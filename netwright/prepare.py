@@ -295,6 +295,8 @@ def _in_order(table: Table, request: Request) -> Table:
 
 def _last_ones(table: Table, wheres: Mapping[str, split.Where]) -> tuple[str, dict[str, split.Where]]:
     """Where nothing was said: the last interaction of each user for the test, the one before to validate."""
+    if ratings.parted(table):
+        return "random", dict(wheres)
     if any(where.kind != "default" for where in wheres.values()):
         return "order", dict(wheres)
     words = {"test": "the last of each user with three or more", "validation": "the one before it"}

@@ -27,6 +27,8 @@ ITEMS = (
 )  # fmt: skip
 RATINGS = ("rating", "ratings", "stars", "score")
 TIMES = ("time", "timestamp", "date", "datetime", "ts", "unixtime", "unix_time")
+SPLIT = "split"
+"""What a column is called that says which rows are for what."""
 FEWEST = 3
 """Interactions of a user from which the last one is tested on."""
 ENOUGH = 20
@@ -120,17 +122,35 @@ def arrange(table: Table, found: Mapping[Role, str], drop: Sequence[str] = ()) -
     first = ready.select(pl.struct(user, item).is_first_distinct()).to_series()
     again = int((~first).sum())
     _say(findings, item, "duplicates", again, ("rows repeat a user and item", "the first of each is kept"))
-    ready = ready.filter(first)
+    ready, rows = ready.filter(first), rows[first.to_numpy()]
     _refuse(table, ready, user, item)
-    roles: dict[str, Role] = dict.fromkeys(ready.columns, "ignore")
+    roles: dict[str, Role] = {name: "ignore" for name in ready.columns if name.lower() != SPLIT}
     roles |= {name: role for role, name in found.items()}
     _say_ratings(findings, ready)
     kinds = {name: "item" for name, role in roles.items() if role != "ignore"}
     findings += [] if time else [_no_time()]
     return replace(
-        table, cells=ready, shape="ratings", roles=roles, kinds=kinds, given={},
+        table,
+        cells=ready,
+        shape="ratings",
+        roles=roles,
+        kinds=kinds,
+        given=_moved(table.given, rows, table.height),
         findings=(*table.findings, *findings),
-    )  # fmt: skip
+    )
+
+
+def parted(table: Table) -> bool:
+    """Whether the source says which rows are for what: files of their own, or a column."""
+    return bool(table.given) or any(name.lower() == SPLIT for name in table.columns)
+
+
+def _moved(given: Mapping[str, Rows], rows: Rows, height: int) -> dict[str, Rows]:
+    """The rows of each part where they are now; those that were left out are in none."""
+    place = np.full(height, -1, dtype=np.int64)
+    place[rows] = np.arange(len(rows))
+    found = {part: np.sort(place[named]) for part, named in given.items()}
+    return {part: named[named >= 0] for part, named in found.items()}
 
 
 def leave_last(table: Table, back: int) -> Rows:

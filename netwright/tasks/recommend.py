@@ -303,11 +303,10 @@ class Recommend(AbstractTask):
             task.count_I = tensors["counts"]
             task.outputs = len(task.count_I)
             if "days" in tensors:
-                task.clock = Clock(
-                    _items(tensors["items"], task.outputs).numpy(),
-                    _finite(tensors["days"]).numpy(),
-                    task.outputs,
-                )
+                items, days = _items(tensors["items"], task.outputs), _finite(tensors["days"])
+                if items.ndim != 1 or items.shape != days.shape:
+                    raise ValueError("its events have no moment each")
+                task.clock = Clock(items.numpy(), days.numpy(), task.outputs)
             if "near" in tensors:
                 task.near = _items(tensors["near"], task.outputs), _finite(tensors["says"])
         except (KeyError, TypeError, ValueError, RecipeError, RuntimeError, IndexError) as error:
@@ -364,8 +363,6 @@ def _finite(found: Tensor) -> Tensor:
 def _check(task: Recommend) -> None:
     good = task.count_I.ndim == 1 and task.count_I.dtype == torch.float32 and task.outputs >= 1
     good = good and bool((task.count_I >= 0).all())
-    if task.clock:
-        good = good and len(task.clock.item_E) == len(task.clock.day_E) and task.clock.day_E.ndim == 1
     if task.near:
         good = good and task.near[0].ndim == 2 and task.near[0].shape == task.near[1].shape
         good = good and len(task.near[0]) == task.outputs

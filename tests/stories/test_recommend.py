@@ -12,6 +12,8 @@ import pytest
 from netwright import build
 from netwright.base.errors import DataError
 from netwright.cli.main import run
+from netwright.prepare import prepare
+from netwright.request import make
 from netwright.serving.predict import load
 
 
@@ -104,3 +106,22 @@ def test_a_recipe_gives_the_same_network_again(ratings_dat: Path, tmp_path: Path
 def test_the_number_itself_is_a_regression(ratings_dat: Path) -> None:
     found = build.fit(ratings_dat, task="regress", target="rating", set={"learning.epochs": 1}, minutes=0.5)
     assert found.card["task"] == "regress"
+
+
+@pytest.mark.parametrize("form", ["column", "files"])
+def test_parts_that_the_source_names_are_kept(form: str, tmp_path: Path) -> None:
+    frame = pl.DataFrame(ratings(40), schema=["user", "item", "rating", "time"], orient="row")
+    draw = np.random.default_rng(1)
+    frame = frame.with_columns(pl.Series("split", np.where(draw.random(frame.height) < 0.2, "test", "train")))
+    wanted = set(frame.filter(pl.col("split") == "test").select("user", "item").iter_rows())
+    folder = tmp_path / "ratings"
+    folder.mkdir()
+    if form == "column":
+        frame.write_csv(folder / "ratings.csv")
+    else:
+        for part in ("train", "test"):
+            frame.filter(pl.col("split") == part).drop("split").write_csv(folder / f"{part}.csv")
+    prepared = prepare(folder, make({}))
+    table, split = prepared.table, prepared.split
+    assert set(table.frame(["user", "item"], split.test).iter_rows()) == wanted
+    assert len(split.train) + len(split.select) + len(split.test) >= frame.height
