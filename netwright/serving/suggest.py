@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 TOP = 10
 """Items for a user, unless asked otherwise."""
 AT_ONCE = 512
+ALL = "has taken every item that is known"
 NEW = "new user, or too few interactions to be stored: answered by popularity"
 
 
@@ -54,11 +55,12 @@ def suggest(network: Network, kind: Item, table: Table, top: int | None) -> pl.D
             users[start : start + AT_ONCE], chosen, share_BT.tolist(), item_BT.tolist(), strict=True
         ):
             left = min(count, len(kind.items) - len(codes))
-            columns["user"] += [user] * left
-            columns["rank"] += range(1, left + 1)
-            columns["prediction"] += [kind.items[item] for item in items[:left]]
-            columns["probability"] += shares[:left]
-            columns["note"] += ["" if len(codes) else NEW] * left
+            note = NEW if not codes else "" if left else ALL
+            columns["user"] += [user] * max(1, left)
+            columns["rank"] += range(1, left + 1) if left else [None]
+            columns["prediction"] += [kind.items[item] for item in items[:left]] or [None]
+            columns["probability"] += shares[:left] or [None]
+            columns["note"] += [note] * max(1, left)
     schema = dict(zip(columns, (pl.String, pl.Int64, pl.String, pl.Float64, pl.String), strict=True))
     return pl.DataFrame(columns, schema=schema)
 

@@ -27,6 +27,8 @@ BEFORE = -1e9
 """Score of an item that was taken already: behind all others."""
 FIRST = 2
 """Code of the first item, after padding and the beginning of a history."""
+AT_ONCE = 8_000_000
+"""Weights of neighbours that are gathered together: one long history must not fill the memory."""
 MOMENT, SEEN = "moment", "seen"
 """Keys of inputs beside the history: the tick of the clock, and all items taken so far."""
 Floats = npt.NDArray[np.float64]
@@ -130,11 +132,12 @@ class Ranker(nn.Module):
         """(B, I) what the linear item-to-item weights, as far as they are kept, say to a history."""
         near_IM: Any = self.near_IM
         says_IM: Any = self.says_IM
-        row_BT = (seen_BT - FIRST).clamp(min=0)
-        says_BTM = says_IM[row_BT] * (seen_BT >= FIRST).unsqueeze(2)
-        out = says_IM.new_zeros(len(seen_BT), len(near_IM))
-        found: Tensor = out.scatter_add_(1, near_IM[row_BT].flatten(1), says_BTM.flatten(1))
-        return found
+        out: Tensor = says_IM.new_zeros(len(seen_BT), len(near_IM))
+        for code_BC in torch.split(seen_BT, max(1, AT_ONCE // (len(seen_BT) * near_IM.shape[1])), dim=1):
+            row_BC = (code_BC - FIRST).clamp(min=0)
+            says_BCM = says_IM[row_BC] * (code_BC >= FIRST).unsqueeze(2)
+            out.scatter_add_(1, near_IM[row_BC].flatten(1), says_BCM.flatten(1))
+        return out
 
 
 def taken(seen_BT: Tensor, items: int) -> Tensor:

@@ -125,3 +125,13 @@ def test_parts_that_the_source_names_are_kept(form: str, tmp_path: Path) -> None
     table, split = prepared.table, prepared.split
     assert set(table.frame(["user", "item"], split.test).iter_rows()) == wanted
     assert len(split.train) + len(split.select) + len(split.test) >= frame.height
+
+
+def test_a_user_who_took_everything_keeps_a_line() -> None:
+    frame = pl.DataFrame(ratings(40), schema=["user", "item", "rating", "time"], orient="row")
+    found = build.fit(frame, set={"learning.epochs": 1}, minutes=2)
+    items = found.model.inputs.kinds[0].items
+    lines = found.model.predict(
+        {"user": ["u1"] * len(items), "item": list(items), "time": [1.7e9] * len(items)}
+    )
+    assert lines.rows() == [("u1", None, None, None, "has taken every item that is known")]
