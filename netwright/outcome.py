@@ -210,7 +210,6 @@ def seconds_to_score(prepared: Prepared) -> float:
     if prepared.task.compares:  # its simpler means are ranked too
         return rows * 1.5e-3 + 0.5
     each = 6e-3 if prepared.task.needs != "pooled" else 3e-4 if layouts - {"numbers", "codes"} else 5e-5
-    each = 2e-2 if prepared.task.searches else each
     return rows * each + 0.5
 
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
 from netwright.base.schema import Choice
+from netwright.data.kinds.text import strings
 from netwright.data.tokens import FIRST, MOST, UNKNOWN, Codes, Tokenizer
 
 if TYPE_CHECKING:
@@ -22,10 +23,7 @@ LONGEST = 20_000
 
 def texts(cells: pl.Series) -> list[str]:
     """The cells with one form for each letter and one space between words; "" where there is none."""
-    import polars as pl
-
-    ready = cells if cells.dtype == pl.String else cells.cast(pl.String, strict=False)
-    return [" ".join(unicodedata.normalize("NFC", cell or "").split()) for cell in ready.to_list()]
+    return [" ".join(unicodedata.normalize("NFC", text).split()) for text in strings(cells)]
 
 
 def choose_unit(known: Sequence[str]) -> Choice:

@@ -35,6 +35,16 @@ def reciprocal(frame: pl.DataFrame) -> float:
     return float((1.0 / rank_N).mean()) if len(rank_N) else NAN
 
 
+def _recall(first: int, word: str) -> Metric:
+    return Metric(
+        name=f"recall@{first}",
+        better="higher",
+        reduce=lambda frame: recall(frame, first),
+        words=f"Share of examples whose next item is among the first {word} of all items.",
+        reads=("rank",),
+    )
+
+
 RECOMMEND: tuple[Metric, ...] = (
     Metric(
         name="ndcg@10",
@@ -43,20 +53,8 @@ RECOMMEND: tuple[Metric, ...] = (
         words="How high the item that came next stands among the first ten of all items, 0 to 1.",
         reads=("rank",),
     ),
-    Metric(
-        name="recall@20",
-        better="higher",
-        reduce=lambda frame: recall(frame, 20),
-        words="Share of examples whose next item is among the first twenty of all items.",
-        reads=("rank",),
-    ),
-    Metric(
-        name="recall@10",
-        better="higher",
-        reduce=lambda frame: recall(frame, 10),
-        words="Share of examples whose next item is among the first ten of all items.",
-        reads=("rank",),
-    ),
+    _recall(20, "twenty"),
+    _recall(10, "ten"),
     Metric(
         name="mrr",
         better="higher",

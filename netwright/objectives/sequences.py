@@ -11,13 +11,14 @@ if TYPE_CHECKING:
     import polars as pl
 
 
-def _per(frame: pl.DataFrame, above: str, below: str) -> float:
+def per(frame: pl.DataFrame, above: str, below: str) -> float:
+    """Sum of one column over the sum of another; NaN where that is 0."""
     total = float(frame[below].sum())
     return float(frame[above].sum()) / total if total else NAN
 
 
 def _perplexity(frame: pl.DataFrame) -> float:
-    return math.exp(min(700.0, _per(frame, "nats", "tokens")))
+    return math.exp(min(700.0, per(frame, "nats", "tokens")))
 
 
 GENERATE: tuple[Metric, ...] = (
@@ -31,21 +32,21 @@ GENERATE: tuple[Metric, ...] = (
     Metric(
         name="nats_per_character",
         better="lower",
-        reduce=lambda frame: _per(frame, "nats", "characters"),
+        reduce=lambda frame: per(frame, "nats", "characters"),
         words="Surprise at a character, in nats; it does not depend on how text is cut into tokens.",
         reads=("nats", "characters"),
     ),
     Metric(
         name="bits_per_character",
         better="lower",
-        reduce=lambda frame: _per(frame, "nats", "characters") / math.log(2.0),
+        reduce=lambda frame: per(frame, "nats", "characters") / math.log(2.0),
         words="Bits a character would take if the network packed the text.",
         reads=("nats", "characters"),
     ),
     Metric(
         name="accuracy",
         better="higher",
-        reduce=lambda frame: _per(frame, "hits", "tokens"),
+        reduce=lambda frame: per(frame, "hits", "tokens"),
         words="Share of tokens that the network held for the likeliest.",
         reads=("hits", "tokens"),
     ),

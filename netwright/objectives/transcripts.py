@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from typing import TYPE_CHECKING
 
 from netwright.objectives.metrics import NAN, Metric
-
-if TYPE_CHECKING:
-    import polars as pl
+from netwright.objectives.sequences import per
 
 COUNTS = ("nats", "tokens", "word_edits", "words", "character_edits", "characters")
 """What is known of an example while a network learns; at the end all but the first two."""
@@ -30,23 +27,18 @@ def counts(said: str, truth: str) -> tuple[int, int, int, int]:
     return edits(said.split(), words), len(words), edits(said, truth), len(truth)
 
 
-def _per(frame: pl.DataFrame, above: str, below: str) -> float:
-    total = float(frame[below].sum())
-    return float(frame[above].sum()) / total if total else NAN
-
-
 TRANSCRIBE: tuple[Metric, ...] = (
     Metric(
         name="word_error_rate",
         better="lower",
-        reduce=lambda frame: _per(frame, "word_edits", "words"),
+        reduce=lambda frame: per(frame, "word_edits", "words"),
         words="Words to insert, take out or replace, for each word that was said.",
         reads=("word_edits", "words"),
     ),
     Metric(
         name="character_error_rate",
         better="lower",
-        reduce=lambda frame: _per(frame, "character_edits", "characters"),
+        reduce=lambda frame: per(frame, "character_edits", "characters"),
         words="Characters to insert, take out or replace, for each character of what was said.",
         reads=("character_edits", "characters"),
     ),

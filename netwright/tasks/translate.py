@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from netwright.base.errors import BundleError, DataError, RecipeError
 from netwright.base.schema import JSON, LENGTHS, Field, Shape
 from netwright.data import tokens
-from netwright.data.kinds.text import Text
+from netwright.data.kinds.text import Text, strings
 from netwright.data.packed import Packed, pack
 from netwright.data.tokens import BEGIN, END, Tokenizer
 from netwright.objectives import metrics, sequences, translations
@@ -102,7 +102,7 @@ class Translate(AbstractTask):
         made = make(cls.Settings, settings, "task")
         if target.width != 1:
             raise DataError("a translation has one target column.", hint="name one with --target.")
-        texts = _texts(target.to_series())
+        texts = strings(target.to_series())
         characters = sum(map(len, texts))
         if not characters:
             raise DataError(
@@ -144,7 +144,7 @@ class Translate(AbstractTask):
             learn: Whether they are learned from: then a very long target is cut.
         """
         said, target = [], []
-        for codes in self.tokenizer.encode(_texts(table.column(self.columns[0], rows))):
+        for codes in self.tokenizer.encode(strings(table.column(self.columns[0], rows))):
             shown = torch.from_numpy(codes[: self.longest])
             whole = shown if learn else torch.from_numpy(codes)
             said.append(torch.cat([torch.tensor([BEGIN]), shown]))
@@ -263,13 +263,6 @@ def _compared(answers: list[str], references: list[str]) -> pl.DataFrame:
         {"answer": answers, "reference": references}, schema={"answer": pl.String, "reference": pl.String}
     )
     return translations.counts(answers, references).hstack(said)
-
-
-def _texts(cells: pl.Series) -> list[str]:
-    import polars as pl
-
-    ready = cells if cells.dtype == pl.String else cells.cast(pl.String, strict=False)
-    return [cell or "" for cell in ready.to_list()]
 
 
 def _source(inputs: Inputs) -> Text:

@@ -109,7 +109,7 @@ class Text(AbstractKind):
         size = ragged.whole(settings["size"], f"kind.{name}.size", 300 if how == "bpe" else 8, tokens.MOST)
         longest = ragged.whole(settings["longest"], f"kind.{name}.longest", 1, 1_000_000)
         lower = str(settings["lower"]).lower() in ("true", "1", "yes")
-        texts = _texts(block.to_series())
+        texts = strings(block.to_series())
         texts = texts[:: 1 + sum(map(len, texts)) // FITTED]
         return cls(name, Tokenizer.fit(texts, how, size, lower), longest)
 
@@ -133,7 +133,7 @@ class Text(AbstractKind):
 
     def codes(self, cells: pl.Series) -> list[Codes]:
         """Codes of each text, whole."""
-        return self.tokenizer.encode(_texts(cells))
+        return self.tokenizer.encode(strings(cells))
 
     def notes(self, block: pl.DataFrame) -> list[str]:
         """Texts that are cut, and texts that are not there."""
@@ -198,7 +198,8 @@ def _packed(codes: list[Codes]) -> Packed:
     return Packed(values, torch.stack([lengths.cumsum(0) - lengths, lengths], dim=1))
 
 
-def _texts(cells: pl.Series) -> list[str]:
+def strings(cells: pl.Series) -> list[str]:
+    """The cells as strings; "" where there is none."""
     import polars as pl
 
     ready = cells if cells.dtype == pl.String else cells.cast(pl.String, strict=False)
