@@ -104,7 +104,8 @@ class Divider:
                 hint = "name rows that are not test rows with --validation."
                 raise DataError(f"'{where.text}' names test rows for validation.", hint=hint)
             return held, f"{len(held):,} validation rows as asked ({where.text or 'a file'})"
-        count = round(where.share * len(rest)) if where.share else _validation_size(len(rest))
+        size = _text_size if self.table.shape == "corpus" else _validation_size
+        count = round(where.share * len(rest)) if where.share else size(len(rest))
         count = min(max(1, count), len(rest) - 1)
         ranks = np.arange(len(rest), dtype=np.int64)
         held = rest[self._draw(rest, ranks, count, "validation")]
@@ -319,6 +320,11 @@ def _validation_size(rows: int) -> int:
     share = 0.2 if rows < 5_000 else 0.15 if rows < 20_000 else 0.1 if rows < 100_000 else 0.05
     enough = 2 * HALF if 0.3 * rows >= 2 * HALF else 0
     return max(round(share * rows), enough)
+
+
+def _text_size(pieces: int) -> int:
+    """A running text wants little: what is held out at its end is all that the test text goes on from."""
+    return max(round(0.03 * pieces), min(2 * HALF, round(0.2 * pieces)))
 
 
 def _without(rows: Rows, others: Rows) -> Rows:

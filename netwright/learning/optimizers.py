@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
@@ -18,29 +18,37 @@ class Muon(torch.optim.Optimizer):
     """Momentum whose matrix is made nearly orthogonal before it is applied.
 
     Newton-Schulz runs in float32: bfloat16 is slower on most CPUs. Filters are flattened to
-    matrices; equal shapes go through one batched product.
+    matrices; equal shapes go through one batched product. Maps that stand one upon another in one matrix
+    are taken apart.
 
     Reference: Jordan et al. 2024, https://kellerjordan.github.io/posts/muon/.
     """
 
     def __init__(
-        self, params: Iterable[Tensor], *, lr: float, momentum: float = 0.95, weight_decay: float = 0.0
+        self,
+        params: Iterable[Tensor],
+        *,
+        lr: float,
+        momentum: float = 0.95,
+        weight_decay: float = 0.0,
+        parts: Mapping[int, int] | None = None,
     ) -> None:
         super().__init__(list(params), {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
+        self._parts = dict(parts or {})
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> None:  # type: ignore[override]
         """One update of every matrix that has a gradient."""
         for group in self.param_groups:
-            by_shape: dict[tuple[int, ...], list[Tensor]] = {}
+            alike: dict[tuple[int, ...], list[Tensor]] = {}
             for param in group["params"]:
                 if param.grad is not None:
-                    by_shape.setdefault(tuple(param.shape), []).append(param)
-            for params in by_shape.values():
-                self._update(params, group)
+                    alike.setdefault((self._parts.get(id(param), 1), *param.shape), []).append(param)
+            for (parts, *_), params in alike.items():
+                self._update(params, parts, group)
 
-    def _update(self, params: list[Tensor], group: dict[str, Any]) -> None:
-        directions = []
+    def _update(self, params: list[Tensor], parts: int, group: dict[str, Any]) -> None:
+        directions: list[Tensor] = []
         for param in params:
             state = self.state[param]
             if "momentum" not in state:
@@ -48,10 +56,10 @@ class Muon(torch.optim.Optimizer):
             momentum = state["momentum"]
             assert param.grad is not None
             momentum.lerp_(param.grad, 1 - group["momentum"])
-            directions.append(param.grad.lerp(momentum, group["momentum"]).flatten(1))
+            directions += param.grad.lerp(momentum, group["momentum"]).flatten(1).chunk(parts)
         whole = orthogonal(torch.stack(directions))
         scale = max(1.0, whole.shape[1] / whole.shape[2]) ** 0.5
-        for param, direction in zip(params, whole, strict=True):
+        for param, direction in zip(params, whole.view(len(params), -1, whole.shape[2]), strict=True):
             param.mul_(1 - group["lr"] * group["weight_decay"])
             param.add_(direction.view_as(param), alpha=-group["lr"] * scale)
 
@@ -75,12 +83,18 @@ class Optimizers:
         matrices, rest = _groups(module, settings.optimizer == "muon")
         self.each: list[torch.optim.Optimizer] = []
         if matrices:
-            self.each.append(Muon(matrices, lr=settings.muon_lr, weight_decay=settings.weight_decay))
-        decayed = [param for param in rest if _decays(param)]
-        free = [param for param in rest if not _decays(param)]
-        groups = [
-            {"params": decayed, "weight_decay": settings.weight_decay},
-            {"params": free, "weight_decay": 0.0},
+            rates = {"lr": settings.muon_lr, "weight_decay": settings.weight_decay}
+            self.each.append(Muon(matrices, **rates, parts=_parts(module)))
+        looked_up = _looked_up(module) if settings.embedding_lr else set()
+        others = [param for param in rest if id(param) not in looked_up]
+        groups: list[dict[str, Any]] = [
+            {"params": [param for param in others if _decays(param)], "weight_decay": settings.weight_decay},
+            {"params": [param for param in others if not _decays(param)], "weight_decay": 0.0},
+            {
+                "params": [param for param in rest if id(param) in looked_up],
+                "weight_decay": 0.0,
+                "lr": settings.embedding_lr,
+            },
         ]
         groups = [group for group in groups if group["params"]]
         if groups:
@@ -121,6 +135,18 @@ class Optimizers:
                     state.setdefault(int(number), {})[key] = value.clone()
             whole["state"] = state
             optimizer.load_state_dict(whole)
+
+
+def _parts(module: nn.Module) -> dict[int, int]:
+    """Ids of weights that are several maps one upon another, and how many."""
+    maps = (child for child in module.modules() if isinstance(child, nn.Linear))
+    return {id(each.weight): int(each.parts) for each in maps if hasattr(each, "parts")}  # type: ignore[arg-type]
+
+
+def _looked_up(module: nn.Module) -> set[int]:
+    """Ids of the weights of embeddings: a step moves only the rows that it looks up."""
+    tables = (child for child in module.modules() if isinstance(child, nn.Embedding))
+    return {id(table.weight) for table in tables}
 
 
 def _decays(param: Tensor) -> bool:

@@ -98,11 +98,17 @@ def stretch(plan: Plan, settings: Settings, at_step: int, steps: int, *, why: st
         revision=plan.revision + (plan.steps > 0),
         at_step=at_step,
         steps=steps,
-        warmup=plan.warmup or max(1, round(settings.warmup * steps)),
+        warmup=_warmup(plan, settings, at_step, steps),
         decay_from=max(at_step, decay_from),
         evaluate_every=max(1, min(steps, max(rarely, steps // settings.evaluations))),
         why=why,
     )
+
+
+def _warmup(plan: Plan, settings: Settings, at_step: int, steps: int) -> int:
+    """Steps over which the rate rises; one under way is shortened with its plan, and jumps to half."""
+    asked = max(1, round(settings.warmup * steps))
+    return min(plan.warmup, max(asked, 2 * at_step)) if plan.warmup else asked
 
 
 @dataclass

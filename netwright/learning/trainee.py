@@ -51,6 +51,8 @@ class Settings:
     """AdamW (fused), or Muon for matrices and filters with AdamW for the rest."""
     lr: float = 1e-3
     """Peak learning rate of AdamW, > 0."""
+    embedding_lr: float = 0.0
+    """Peak learning rate of embeddings of tokens; 0: that of AdamW."""
     muon_lr: float = 0.02
     """Peak learning rate of Muon, > 0."""
     beta1: float = 0.9

@@ -20,6 +20,8 @@ from netwright.networks.inputs.steps import Steps, mask
 from netwright.networks.parts import ranges
 from netwright.networks.parts.attention import Cache, Layer, Memory, norm, rotary
 
+PAIRS = 16_384
+"""Vectors for pairs of neighbouring tokens at most."""
 HEAD = 32
 """Width of a head at most: width / HEAD heads."""
 
@@ -43,6 +45,8 @@ class Transformer(AbstractFamily):
         """Share left out at random in training, 0-0.9."""
         patch: int = 4
         """Side of the patches that pictures are cut into, 1-64."""
+        pairs: int = 0
+        """Vectors for pairs of neighbouring tokens, added to those of tokens, 0-1048576; 0: none."""
 
         def __post_init__(self) -> None:
             """Checks all settings, and names every one that is out of range.
@@ -50,14 +54,20 @@ class Transformer(AbstractFamily):
             Raises:
                 RecipeError: If any is.
             """
-            wide = {"depth": (1, 100), "width": (16, 8192), "heads": (1, 256), "patch": (1, 64)}
+            wide = {
+                "depth": (1, 100),
+                "width": (16, 8192),
+                "heads": (1, 256),
+                "patch": (1, 64),
+                "pairs": (0, 2**20),
+            }
             ranges.check(self, {**wide, "dropout": (0.0, 0.9)})
             ranges.divides(self, "heads", "width", 2)
 
     def __init__(self, config: Config, spec: InputSpec) -> None:
         super().__init__(config, spec)
         self.causal, self.heads = spec.causal, config.heads
-        self.members, self.width = 1, config.width
+        self.members, self.width, self.key = 1, config.width, spec.inputs[0].key
         self.fields = nn.ModuleList(_entry(field, config, spec.stride) for field in spec.inputs)
         self.marks = nn.Parameter(torch.randn(len(spec.inputs), config.width) * 0.1)
         self.layers = nn.ModuleList(
@@ -116,7 +126,7 @@ class Transformer(AbstractFamily):
     def extend(self, inputs: Mapping[str, Tensor], state: Any) -> tuple[Tensor, Any]:
         """Features of new steps; keys and values of the steps before are kept, as far back as was learned."""
         cache: Cache = state or Cache()
-        x_BTD, _ = self.fields[0](inputs)
+        x_BTD, _ = self.fields[0](inputs, cache.last_B1)
         x = x_BTD + self.marks[0]
         here = torch.arange(cache.steps, cache.steps + x.shape[1], device=x.device)
         where = rotary(here, self.width // self.heads)
@@ -125,7 +135,8 @@ class Transformer(AbstractFamily):
             past = cache.layers[place] if cache.layers else None
             x, (key, value) = layer(x, where, causal=past is None, past=past)
             kept.append((key[:, :, -self.reach :], value[:, :, -self.reach :]))
-        return norm(x).unsqueeze(0), Cache(kept, cache.steps + x.shape[1])
+        last_B1 = inputs[self.key][:, -1:]
+        return norm(x).unsqueeze(0), Cache(kept, cache.steps + x.shape[1], last_B1)
 
     def encode(self, inputs: Mapping[str, Tensor]) -> Features:
         """Features of a batch: pooled (1, B, D) and a vector a step (1, B, T, D)."""
@@ -216,23 +227,25 @@ def _for_writing(spec: InputSpec, machine: Machine) -> dict[str, Choice]:
     """A language model; rates as in the records of small ones (Jordan et al. 2024, modded-nanogpt)."""
     tokens = spec.examples * spec.inputs[0].shape[0] // 4  # windows begin every quarter of a window
     size = f"about {tokens:,} training tokens"
-    small = tokens < 20_000_000
+    small, vocabulary = tokens < 20_000_000, spec.inputs[0].sizes[0]
     return {
         "network.depth": Choice(value=4 if small else 6, why=size),
         "network.width": Choice(value=128 if small else 256, why=size),
         "network.heads": Choice(value=2 if small else 4, why="heads of 64"),
+        "network.pairs": Choice(value=min(PAIRS, vocabulary**2), why="of neighbours: costs no sums"),
         "network.dropout": Choice(value=0.0, why="the minutes end before it has learned by heart"),
         "learning.optimizer": Choice(value="muon", why="beats AdamW at equal time on matrices of this size"),
         "learning.muon_lr": Choice(value=0.02, why="does not depend on the width"),
-        "learning.lr": Choice(value=0.01, why="for embeddings and head"),
+        "learning.lr": Choice(value=0.005, why="for the head"),
+        "learning.embedding_lr": Choice(value=0.05, why="each row is looked up in few steps"),
         "learning.beta1": Choice(value=0.8, why="few steps: a short memory"),
         "learning.weight_decay": Choice(value=0.01, why="a little against overfitting"),
         "learning.batch": Choice(value=16, why="many steps are worth more than large ones"),
         "learning.epochs": Choice(
             value=float(min(10.0, max(2.0, 4e7 / max(1, tokens)))), why=f"enough for {size}"
         ),
-        "learning.warmup": Choice(value=0.02, why="attention settles slowly"),
-        "learning.decay": Choice(value=0.6, why="a long fall to zero"),
+        "learning.warmup": Choice(value=0.01, why="no weight of attention acts at first"),
+        "learning.decay": Choice(value=0.7, why="a long fall to zero"),
         "learning.ema": Choice(value=0.98, why="the mean of the last weights is steadier"),
         "learning.evaluations": Choice(value=10, why="each reads the whole of the validation text"),
         "learning.threads": Choice(value=machine.threads, why="all cores"),
@@ -246,11 +259,11 @@ class _Ordered(nn.Module):
 
     def __init__(self, field: Field, config: Transformer.Config, stride: int) -> None:
         super().__init__()
-        self.steps = Steps(field, config.width, config.dropout, stride)
+        self.steps = Steps(field, config.width, config.dropout, stride, config.pairs)
 
-    def forward(self, inputs: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+    def forward(self, inputs: Mapping[str, Tensor], before_B1: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """(B, T, D) and (B,) lengths."""
-        found: tuple[Tensor, Tensor] = self.steps(inputs)
+        found: tuple[Tensor, Tensor] = self.steps(inputs, before_B1)
         return found
 
 

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from netwright.tasks.network import Network
 
 
+MARKS = torch.tensor([0, UNKNOWN, BEGIN, END])
+
+
 @dataclass(frozen=True, kw_only=True)
 class Sampling:
     """How the next token is drawn.
@@ -88,9 +91,7 @@ def draw(logits_V: Tensor, how: Sampling, generator: torch.Generator) -> int:
 
     Reference: Holtzman et al. 2020, https://arxiv.org/abs/1904.09751 (top-p).
     """
-    logits_V = logits_V.float().clone()
-    for mark in (0, UNKNOWN, BEGIN, END):
-        logits_V[mark] = -torch.inf
+    logits_V = logits_V.float().index_fill(0, MARKS, -torch.inf)
     if how.temperature == 0.0 or len(logits_V) <= FIRST + 1:
         return int(logits_V.argmax())
     logits_V = logits_V / how.temperature

@@ -185,6 +185,39 @@ def test_out_of_memory_halves_what_is_taken_at_once_and_learns_the_same() -> Non
         torch.testing.assert_close(a, b, atol=2e-3, rtol=1e-2)
 
 
+def test_a_warm_up_is_shortened_with_its_plan() -> None:
+    settings = replace(SETTINGS, epochs=1000, warmup=0.02)
+    plan = planning.first(settings, 10)
+    assert plan.warmup == 200
+    shorter = planning.stretch(plan, settings, 10, 500, why="the clock")
+    assert shorter.warmup == 20, "the rate may jump to half, and no further"
+    assert planning.stretch(plan, settings, 2, 500, why="the clock").warmup == 10
+    assert planning.stretch(shorter, settings, 50, 1000, why="the clock").warmup == 20, "what is over is over"
+
+
+def test_maps_in_one_matrix_are_stepped_as_if_they_were_apart() -> None:
+    torch.manual_seed(0)
+    whole, gradient = nn.Parameter(torch.randn(12, 5)), torch.randn(12, 5)
+    apart = [nn.Parameter(each.clone()) for each in whole.detach().chunk(3)]
+    whole.grad = gradient
+    for each, own in zip(apart, gradient.chunk(3), strict=True):
+        each.grad = own.clone()
+    Muon([whole], lr=0.1, parts={id(whole): 3}).step()
+    Muon(apart, lr=0.1).step()
+    torch.testing.assert_close(whole, torch.cat(apart))
+
+
+def test_embeddings_have_a_rate_of_their_own() -> None:
+    module = nn.Sequential(nn.Embedding(7, 4), nn.Linear(4, 4))
+    optimizers = Optimizers(module, replace(SETTINGS, embedding_lr=0.5, lr=0.01))
+    before = bits(module)
+    module(torch.arange(7)).square().sum().backward()
+    optimizers.step(1.0)
+    moved = [float((a - b).abs().max()) for a, b in zip(bits(module), before, strict=True)]
+    assert moved[0] == pytest.approx(0.5, rel=1e-2), "the first step of Adam is the rate"
+    assert max(moved[1:]) < 0.02
+
+
 def test_a_muon_direction_has_singular_values_near_one() -> None:
     torch.manual_seed(0)
     values = torch.linalg.svdvals(orthogonal(torch.randn(3, 8, 20), steps=6))

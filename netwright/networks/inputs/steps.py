@@ -24,16 +24,22 @@ class Steps(nn.Module):
         width: Features of a step.
         dropout: Share of them left out at random in training.
         stride: Frames that become one step: then filters see them and their neighbours.
+        pairs: Vectors for pairs of neighbouring tokens, added to those of tokens; pairs beyond share them
+            by a hash. 0: none.
     """
 
-    def __init__(self, field: Field, width: int, dropout: float = 0.0, stride: int = 1) -> None:
+    def __init__(self, field: Field, width: int, dropout: float = 0.0, stride: int = 1, pairs: int = 0) -> None:
         super().__init__()
         self.key, self.layout, self.width = field.key, field.layout, width
         self.dropout = nn.Dropout(dropout)
+        self.pairs: nn.Embedding | None = None
         self.map: nn.Module
         if field.layout == "tokens":
             self.table = nn.Embedding(field.sizes[0], width, padding_idx=0)
             nn.init.normal_(self.table.weight, std=0.5)
+            if pairs:
+                self.pairs = nn.Embedding(pairs, width)
+                nn.init.zeros_(self.pairs.weight)
             self.plain = True
             return
         if field.layout == "image":
@@ -46,8 +52,13 @@ class Steps(nn.Module):
             self.map = Fewer(into, width, stride) if stride > 1 else nn.Linear(into, width)
         self.map.plain = True  # type: ignore[assignment]
 
-    def forward(self, inputs: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-        """(B, T, D) with zeros after the ends, and (B,) lengths."""
+    def forward(self, inputs: Mapping[str, Tensor], before_B1: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """(B, T, D) with zeros after the ends, and (B,) lengths.
+
+        Args:
+            inputs: The batch.
+            before_B1: The tokens before the first ones, where these go on from earlier ones.
+        """
         x = inputs[self.key]
         if self.layout == "image":
             rows_BTD = self.normalise(x).permute(0, 2, 1, 3).flatten(2)
@@ -55,13 +66,23 @@ class Steps(nn.Module):
             return self.dropout(self.map(rows_BTD)), length_B
         length_B = inputs[self.key + LENGTHS]
         if self.layout == "tokens":
-            return self.dropout(self.table(x)), length_B
+            return self.dropout(self._looked_up(x, before_B1)), length_B
         x_BTD = self.scale(x)
         if isinstance(self.map, Fewer):
             x_BTD, length_B = self.map(x_BTD * mask(length_B, x.shape[1]).unsqueeze(2), length_B)
         else:
             x_BTD = self.map(x_BTD)
         return self.dropout(x_BTD) * mask(length_B, x_BTD.shape[1]).unsqueeze(2), length_B
+
+    def _looked_up(self, x_BT: Tensor, before_B1: Tensor | None) -> Tensor:
+        found: Tensor = self.table(x_BT)
+        if self.pairs is None:
+            return found
+        before = torch.zeros_like(x_BT[:, :1]) if before_B1 is None else before_B1
+        earlier_BT = torch.cat([before, x_BT[:, :-1]], dim=1)
+        pair_BT = (earlier_BT * self.table.num_embeddings + x_BT) % self.pairs.num_embeddings
+        both: Tensor = found + self.pairs(pair_BT) * (x_BT > 0).unsqueeze(2)
+        return both
 
 
 class Fewer(nn.Module):
