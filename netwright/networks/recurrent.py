@@ -190,9 +190,9 @@ def _for_writing(spec: InputSpec, machine: Machine) -> dict[str, Choice]:
         "network.embedding": Choice(value=128, why=size),
         "network.dropout": Choice(value=0.0, why="the minutes end before it has learned by heart"),
         "learning.optimizer": Choice(value="adamw", why="steady for recurrent weights"),
-        "learning.lr": Choice(value=0.005, why="for states of this width"),
+        "learning.lr": Choice(value=0.01, why="few steps: large ones"),
         "learning.weight_decay": Choice(value=0.01, why="a little against overfitting"),
-        "learning.batch": Choice(value=32, why="many steps are worth more than large ones"),
+        "learning.batch": Choice(value=16, why="many steps are worth more than large ones"),
         "learning.epochs": Choice(
             value=float(min(10.0, max(2.0, 4e7 / max(1, tokens)))), why=f"enough for {size}"
         ),
