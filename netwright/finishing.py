@@ -246,7 +246,11 @@ def _coverage(task: AbstractTask, opened: Measured | None) -> Mapping[str, float
 
 def _stored(columns: Sequence[Any]) -> list[str]:
     kinds = {"input": "category", "item": "item"}
-    return [c.name for c in columns if c.role == "target" or (kinds.get(c.role) == c.kind)]
+    return [
+        c.name
+        for c in columns
+        if c.role == "target" or kinds.get(c.role) == c.kind or c.settings.get("as") == "category"
+    ]
 
 
 def _notes(ending: Ending) -> list[str]:

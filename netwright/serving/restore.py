@@ -97,7 +97,7 @@ def blank(spec: InputSpec) -> dict[str, Tensor]:
     made = {}
     for each in (*spec.inputs, *([spec.prefix] if spec.prefix else [])):
         ragged = each.layout in ("tokens", "frames")
-        shape = (min(8, each.shape[0]), *each.shape[1:]) if ragged and not each.anchored else each.shape
+        shape = (min(8, each.shape[0]), *each.shape[1:]) if ragged and not each.even else each.shape
         made[each.key] = torch.zeros((1, *shape), dtype=DTYPES[each.layout])
         if ragged:
             made[each.key + LENGTHS] = torch.tensor([shape[0]])
@@ -110,13 +110,18 @@ def _check_agreement(
     """Checks that the network's inputs and outputs are those that kinds and task give."""
     with _plainly(name, "its kinds cannot be restored"):
         fields = inputs.fields()
-        given = [(each.key, each.columns, each.layout, each.shape, each.sizes) for each in fields]
-    wanted = [(each.key, each.columns, each.layout, each.shape, each.sizes) for each in spec.inputs]
+        given, wanted = (
+            [(each.key, each.columns, each.layout, each.shape, each.sizes, each.even) for each in some]
+            for some in (fields, spec.inputs)
+        )
     if given != wanted:
         raise damaged(name, "its network does not take what its kinds give")
     for kind, block in zip(inputs.kinds, inputs.columns, strict=True):
         if list(kind.reads()) != [column.name for column in block]:
             raise damaged(name, "its kinds are of other columns")
+    with _plainly(name, "its kinds and its task do not belong together"):
+        if not task.fits(inputs):
+            raise Unfit("its kinds are not those that its task works on")
     if (spec.task, spec.outputs, spec.needs, spec.prefix, spec.stride) != (
         task.name, task.outputs, task.needs, task.prefix, task.stride,
     ):  # fmt: skip

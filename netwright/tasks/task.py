@@ -122,6 +122,10 @@ class AbstractTask(ABC):
             RecipeError: If they are not what the task works on.
         """
 
+    def fits(self, inputs: Inputs) -> bool:
+        """Whether the restored inputs are those that the restored task works on."""
+        return True
+
     def survey(self, table: Table, rows: Rows, inputs: Inputs) -> Sequence[Finding]:
         """What is odd about these training examples, now that media are decoded."""
         return ()
