@@ -24,8 +24,8 @@ FLAGS = {
     "train": {
         "--target", "--task", "--drop", "--keep", "--kind", "--header", "--missing", "--test", "--validation",
         "--split", "--group", "--time", "--horizon", "--known", "--weight", "--metric", "--network",
-        "--minutes", "--memory", "--set", "--recipe", "--from", "--seed", "--device", "--out", "--force", "--quiet",
-        "--json", "--resume", "--allow-outside",
+        "--minutes", "--memory", "--set", "--recipe", "--from", "--seed", "--device", "--out", "--force",
+        "--quiet", "--json", "--resume", "--allow-outside",
     },
     "predict": {"--out", "--top", "--threshold", "--probabilities", "--allow-outside"},
     "evaluate": {"--json", "--allow-outside"},

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import torch
@@ -60,9 +60,12 @@ class Packed:
         past_BT = step_T >= length_B.unsqueeze(1)
         return x.masked_fill_(past_BT.view(*past_BT.shape, *[1] * (x.ndim - 2)), 0)
 
-    def whole(self) -> Tensor:
-        """(N, ...) all examples; ragged ones (N, T, ...) with zeros after their ends."""
-        return self.values if self.spans is None else self.take(torch.arange(len(self)))
+    def each(self) -> Iterator[Tensor]:
+        """The examples one by one, without padding: the longest does not make all as long."""
+        if self.spans is None:
+            yield from self.values
+        else:
+            yield from (self.values[start : start + length] for start, length in self.spans.tolist())
 
     def to(self, device: torch.device) -> Packed:
         """The same on a device."""

@@ -185,12 +185,13 @@ def _check_memory(planned: Mapping[str, Tensor], name: str) -> None:
 def _try_once(network: Network, task: AbstractTask, spec: InputSpec, name: str) -> None:
     """One example of zeros through network and task: what fails on it would fail on every row."""
     with _plainly(name, "its network does not work"), torch.inference_mode():
-        output = network(blank(spec))
+        batch = task.trial(blank(spec))
+        output = network(batch)
         steps = spec.needs != "pooled"
         if output.dim() != 3 + steps or (output.shape[1], output.shape[-1]) != (1, task.outputs):
             raise Unfit(f"its network gives {list(output.shape)}")
         if task.searches:
-            task.answer(task.respond(network, blank(spec)))
+            task.answer(task.respond(network, batch))
         else:
             task.answer(task.condense(output, torch.zeros(output.shape[1:-1], dtype=torch.int64)))
 

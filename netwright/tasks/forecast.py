@@ -166,7 +166,7 @@ class Forecast(AbstractTask):
     def watch(self, output_KBO: Tensor, target: Tensor) -> dict[str, float]:
         """Mean squared error of the members' mean, and the headline."""
         loss = (output_KBO.mean(0) - target[:, 0]).square().mean().item()
-        return {"loss": loss, "score": self.metrics[0].reduce(self.statistics(output_KBO, target))}
+        return {"loss": loss, "score": self.metrics[0].reduce(self.statistics(output_KBO, Packed(target)))}
 
     def calibrate(self, output_KBO: Tensor, target: Tensor) -> Self:
         """The task with the interval's half width for each step ahead."""
@@ -192,11 +192,11 @@ class Forecast(AbstractTask):
         values = output_KBO.mean(0).double().numpy()
         return pl.DataFrame({f"step:{step + 1}": values[:, step] for step in range(values.shape[1])})
 
-    def statistics(self, output_KBO: Tensor, target: Tensor) -> pl.DataFrame:
+    def statistics(self, output_KBO: Tensor, target: Packed) -> pl.DataFrame:
         """Columns `squared` and `absolute`, means over the steps, and `block`: windows that overlap."""
         import polars as pl
 
-        error_WH = (output_KBO.mean(0) - target[:, 0]).double()
+        error_WH = (output_KBO.mean(0) - target.values[:, 0]).double()
         windows = max(1, len(error_WH) // max(1, len(self.columns)))
         columns = {
             "squared": error_WH.square().mean(1).numpy(),
@@ -208,7 +208,7 @@ class Forecast(AbstractTask):
     def blind(self, train: Packed, target: Packed) -> Rival:
         """The value one period before."""
         words = "the value one step before" if self.period == 1 else f"the value {self.period} steps before"
-        return Rival("seasonal naive", words, self.statistics(target.values[:, 1].unsqueeze(0), target.values))
+        return Rival("seasonal naive", words, self.statistics(target.values[:, 1].unsqueeze(0), target))
 
     def ahead(self, output_KBO: Tensor, last_F: Any, inputs: Inputs) -> pl.DataFrame:
         """One line a series and step: `series`, `step`, `prediction`, `low`, `high`.
