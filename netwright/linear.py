@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
@@ -104,7 +105,4 @@ def _width(field: Any) -> int:
         return int(sum(field.sizes))
     if field.layout in ("tokens", "frames") and not field.even:
         return 64 * (field.shape[1] if field.layout == "frames" else 1)
-    size = 1
-    for side in field.shape:
-        size *= side
-    return size
+    return math.prod(field.shape)

@@ -318,6 +318,7 @@ def _with_own_rows(table: Table, request: Request) -> tuple[Table, dict[str, spl
         found = split.Where(kind="path") if is_path(where) else split.parse_where(where)
         if found.kind == "path":
             extra = readers.read(where, replace(options(request), like=tuple(table.columns)))
+            extra = _in_order(extra, request) if table.shape == "series" else extra
             table, rows = append(table, extra)
             found = split.Where(kind="rows_given", rows=rows, text=extra.source)
         wheres[part] = found

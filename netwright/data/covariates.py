@@ -59,8 +59,8 @@ class Beside:
     order_N: Rows
     rows: Sequence[Rows]
 
-    def at(self, even_N: Floats, now: int, ahead: int) -> dict[str, pl.Series]:
-        """The columns at even steps, gaps filled by the value before: one value, or a list of one a series.
+    def at(self, even_N: Floats, now: int, ahead: int) -> tuple[dict[str, pl.Series], int]:
+        """The columns at even steps, a value or a list of one a series, and how many gaps the last value fills.
 
         Args:
             even_N: The steps.
@@ -81,20 +81,17 @@ class Beside:
         half = np.diff(even_N).min() / 2
         last_N = np.searchsorted(self.when_N, even_N + half, side="right") - 1
         made_N = np.abs(self.when_N[last_N] - even_N) > half
-        found = {}
+        found, gaps = {}, 0
         for name in self.columns:
-            each = [self._cells(name, rows_N[self.order_N[last_N]]) for rows_N in self._distinct()]
+            distinct = {id(rows_N): rows_N for rows_N in self.rows}.values()
+            each = [self._cells(name, rows_N[self.order_N[last_N]]) for rows_N in distinct]
             lacking_N = np.any([cells.is_null().to_numpy() | made_N for cells in each], axis=0)
             self._check(name, lacking_N, now, ahead)
+            gaps += int(lacking_N.sum())
             filled = [cells.fill_null(strategy="forward").fill_null(strategy="backward") for cells in each]
             lists = pl.DataFrame({str(place): cells for place, cells in enumerate(filled)})
             found[name] = filled[0] if len(each) == 1 else lists.select(pl.concat_list(pl.all())).to_series()
-        return found
-
-    def _distinct(self) -> list[Rows]:
-        """The rows of each series, or once where all have the same."""
-        first = self.rows[0]
-        return [first] if all(each is first for each in self.rows) else list(self.rows)
+        return found, gaps
 
     def _cells(self, name: str, rows_N: Rows) -> pl.Series:
         import polars as pl

@@ -104,7 +104,11 @@ def arrange(
     if known:
         rows_of = [places[name] for name in values]
         beside = covariates.Beside(table, tuple(known), when_N=moments_N, order_N=order, rows=rows_of)
-        columns |= beside.at(columns[time], now, ahead)
+        found, gaps = beside.at(columns[time], now, ahead)
+        columns |= found
+        if gaps:
+            what = f"{gaps:,} values that are known ahead are missing"
+            findings.append(_finding("known", what, ", ".join(known), "filled with the value before"))
     kinds = {time: "number", **dict.fromkeys(ready, "channels"), **dict.fromkeys(known, "known")}
     return replace(
         table,

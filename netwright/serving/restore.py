@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -130,10 +131,7 @@ def _check_agreement(
     if not set(task.columns) <= known:
         raise damaged(name, "its target is no column of it")
     for each in spec.inputs:
-        size = 1
-        for length in each.shape:
-            size *= length
-        if not 0 < size <= LARGEST.get(each.layout, 0) or min(each.shape) < 1:
+        if not 0 < math.prod(each.shape) <= LARGEST.get(each.layout, 0) or min(each.shape) < 1:
             raise damaged(name, f"its input {each.key[:80]!r} has the shape {list(each.shape)[:8]}")
 
 

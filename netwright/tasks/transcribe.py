@@ -284,9 +284,6 @@ class AlignedHead(Head):
 
     masked = True
 
-    def __init__(self, members: int, width: int, outputs: int) -> None:
-        super().__init__(members, width, outputs)
-
     def forward(self, features_KBD: Tensor, mask_BT: Tensor | None = None) -> Tensor:
         """Outputs of every member."""
         output_KBTV = super().forward(features_KBD)

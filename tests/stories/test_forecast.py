@@ -9,7 +9,8 @@ import polars as pl
 import pytest
 
 import netwright
-from netwright import build
+from netwright import build, request
+from netwright import prepare as preparing
 from netwright.base.errors import DataError, RecipeError
 from netwright.cli.main import run
 
@@ -150,6 +151,11 @@ def test_prices_of_each_series_of_a_long_table_are_its_own() -> None:
     ).select("date", "unique_id", pl.col("load").alias("y"), "heat")
     asked = {"horizon": 4, "known": "heat", "minutes": 2}
     model = build.fit(long, **asked, set={"learning.epochs": 2, "kind.a.back": 8, "kind.b.back": 8}).model
+    later = pl.col("date") > wide["date"][159]
+    parted = preparing.prepare(long.filter(~later), request.make({**asked, "test": long.filter(later)}))
+    assert len(parted.split.test) == 40
+    pairs = zip(wide["heat"], apart["heat"], strict=True)
+    assert parted.table.cells["heat"].to_list() == [list(each) for each in pairs]
     late = pl.col("date") > wide["date"][-5]
     plain = model.predict(long.with_columns(y=pl.when(late).then(None).otherwise("y")))
     assert plain["series"].to_list() == ["a"] * 4 + ["b"] * 4
@@ -186,6 +192,8 @@ def test_what_is_not_known_ahead_is_said() -> None:
     with pytest.raises(DataError, match="1 to 100 can be used"):
         names = pl.Series([f"day {row}" for row in range(400)])
         build.check(driven().with_columns(off=names), **KNOWN)
+    some = driven().with_columns(heat=pl.when(pl.int_range(pl.len()) != 7).then("heat"))
+    assert any("1 values that are known" in each.what for each in build.check(some, **KNOWN))
     with pytest.raises(RecipeError, match="cannot be of kind 'text'"):
         build.check(driven(), **KNOWN, kinds={"off": "text"})
     with pytest.raises(RecipeError, match="forecasts alone"):
