@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -23,10 +23,12 @@ class Packed:
     Attributes:
         values: (N, ...), or (S, ...) steps where there are spans.
         spans: (N, 2) int64 start and length of each example. Spans may overlap: windows cost no copy.
+        texts: What the user wrote, an example each, where the values say less than that.
     """
 
     values: Tensor
     spans: Tensor | None = None
+    texts: Sequence[str] = ()
 
     def __len__(self) -> int:
         return len(self.values if self.spans is None else self.spans)
@@ -74,9 +76,10 @@ class Packed:
 
     def some(self, rows: Tensor) -> Packed:
         """The block of these examples."""
+        texts = [self.texts[row] for row in rows.tolist()] if self.texts else ()
         if self.spans is None:
-            return replace(self, values=self.values.index_select(0, rows))
-        return replace(self, spans=self.spans.index_select(0, rows))
+            return replace(self, values=self.values.index_select(0, rows), texts=texts)
+        return replace(self, spans=self.spans.index_select(0, rows), texts=texts)
 
 
 def pack(examples: list[Tensor], empty: Tensor) -> Packed:

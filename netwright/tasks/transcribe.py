@@ -170,8 +170,9 @@ class Transcribe(AbstractTask):
         return inputs.encode(table, rows), self._codes(table.frame(self.columns, rows))
 
     def _codes(self, target: pl.DataFrame) -> Packed:
-        said = spelling.codes(self.tokenizer, spelling.texts(target.to_series()))
-        return pack([torch.from_numpy(each) for each in said], torch.empty(0, dtype=torch.int64))
+        texts = spelling.texts(target.to_series())
+        said = [torch.from_numpy(each) for each in spelling.codes(self.tokenizer, texts)]
+        return replace(pack(said, torch.empty(0, dtype=torch.int64)), texts=texts)
 
     def encode(self, target: pl.DataFrame) -> Tensor:
         """(N,) 0, or -1 where a transcript has a token that training did not have."""
@@ -227,13 +228,14 @@ class Transcribe(AbstractTask):
         return pl.DataFrame({"prediction": pl.Series(self._texts(output_KBO[0]), dtype=pl.String)})
 
     def statistics(self, output_KBO: Tensor, target: Packed) -> pl.DataFrame:
-        """What was said and written down, and how far they are apart in words and in characters."""
-        return self._compared(self._texts(output_KBO[0]), self._texts(target.each()))
+        """What the user wrote and what was written down, and how far they are apart; case as it was learned."""
+        return self._compared(self._texts(output_KBO[0]), target.texts)
 
     def _compared(self, said: Sequence[str], truth: Sequence[str]) -> pl.DataFrame:
         import polars as pl
 
-        found = [transcripts.counts(*pair) for pair in zip(said, truth, strict=True)]
+        heard = [text.lower() for text in truth] if self.tokenizer.lower else truth
+        found = [transcripts.counts(*pair) for pair in zip(said, heard, strict=True)]
         columns = {name: [each[place] for each in found] for place, name in enumerate(transcripts.COUNTS[2:])}
         return pl.DataFrame({"truth": list(truth), "prediction": list(said), **columns})
 
@@ -241,14 +243,12 @@ class Transcribe(AbstractTask):
         """Always the transcript that most training clips have."""
         counted = Counter(tuple(code_S.tolist()) for code_S in train.each())
         best = min(counted, key=lambda each: (-counted[each], each))
-        truth = self._texts(target.each())
         said = spelling.read(self.tokenizer, best)
-        return Rival(*self.blind_words, self._compared([said] * len(truth), truth))
+        return Rival(*self.blind_words, self._compared([said] * len(target), target.texts))
 
     def rivals(self, train: Packed, target: Packed) -> list[Rival]:
         """Writing nothing: one error a word, which bad transcripts easily surpass."""
-        truth = self._texts(target.each())
-        return [Rival("nothing", "writing nothing", self._compared([""] * len(truth), truth))]
+        return [Rival("nothing", "writing nothing", self._compared([""] * len(target), target.texts))]
 
     def state(self) -> tuple[JSON, Mapping[str, Tensor]]:
         """Column, settings and tokens."""

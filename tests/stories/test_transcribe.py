@@ -253,11 +253,22 @@ def test_a_recipe_of_other_clips_says_how_transcripts_are_cut(tones: Path, tmp_p
 def test_one_long_transcript_does_not_make_all_as_long(tones: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     task = Transcribe.fit(pl.DataFrame({"said": ["high low", "low"] * 30}), {})
     said = [[FIRST] * count for count in (1, 30_000, 2)]
-    truth = pack([torch.tensor(each) for each in said], torch.zeros(0, dtype=torch.int64))
+    texts = [" ".join(["high"] * len(each)) for each in said]
+    truth = replace(pack([torch.tensor(each) for each in said], torch.zeros(0, dtype=torch.int64)), texts=texts)
     monkeypatch.setattr(Packed, "take", lambda *_: pytest.fail("it was padded"))
     found = task.statistics(torch.full((1, 3, 4), FIRST), truth)
     assert found["words"].to_list() == [1, 30_000, 2]
     task.blind(truth, truth)
+
+
+def test_the_truth_is_what_the_user_wrote_and_case_is_ignored_where_it_is_not_learned() -> None:
+    task = Transcribe.fit(pl.DataFrame({"said": ["Ann ran", "ran", "an"] * 30}), {"unit": "characters"})
+    truth = task._codes(pl.DataFrame({"said": ["Ann ran", "Zoë ran", "ran"]})).some(torch.tensor([0, 1]))
+    said = torch.nn.utils.rnn.pad_sequence(list(truth.each()), batch_first=True)
+    found = task.statistics(said.unsqueeze(0), truth)
+    assert found["truth"].to_list() == ["Ann ran", "Zoë ran"]
+    assert found["prediction"][0] == "ann ran"
+    assert found["word_edits"].to_list() == [0, 1]
 
 
 def test_clips_with_whole_numbers_beside_them_are_not_transcribed(tones: Path) -> None:
