@@ -42,13 +42,11 @@ def train(source: Any, *, listen: Listen | None = None, **settings: Any) -> Run:
         LearningError: If training cannot go on.
     """
     asked = request.make(settings)
-    older = recipe.read(asked.recipe) if asked.recipe is not None else None
-    asked = replace(asked, set={**recipe.asked_of_task(older), **asked.set})
     recipe.check_names(asked.set)
     machine.device(asked.device)
     outcome.check_free(source, asked)
     with machine.arithmetic(0):
-        prepared = prepare(source, asked)
+        prepared, older = _prepared(source, asked)
         with outcome.open_folder(source, asked) as folder:
             return _train(prepared, asked, folder, older, listen or _ignore)
 
@@ -68,9 +66,8 @@ def resume(run: Any, *, minutes: float | None = None, listen: Listen | None = No
         source, asked = folder.asked()
         asked = replace(asked, minutes=asked.minutes + (minutes or 0.0), started=time.monotonic())
         with machine.arithmetic(0):
-            prepared = prepare(source, asked)
+            prepared, older = _prepared(source, asked)
             folder.check_same_data(prepared)
-            older = recipe.read(asked.recipe) if asked.recipe is not None else None
             return _train(prepared, asked, folder, older, listen or _ignore)
 
 
@@ -86,6 +83,12 @@ def fit(source: Any, *, listen: Listen | None = None, **settings: Any) -> Run:
 def check(source: Any, **settings: Any) -> tuple[Finding, ...]:
     """What the checks say about the data, without training."""
     return prepare(source, request.make(settings)).findings
+
+
+def _prepared(source: Any, asked: Request) -> tuple[Prepared, Recipe | None]:
+    """The data, and the recipe that is repeated: what it says of the task holds unless set by hand."""
+    older = recipe.read(asked.recipe) if asked.recipe is not None else None
+    return prepare(source, replace(asked, set={**recipe.of_task(older), **asked.set})), older
 
 
 def _ignore(event: Event) -> None:
@@ -133,9 +136,12 @@ def _train(prepared: Prepared, asked: Request, folder: Folder, older: Recipe | N
         best = training.train_one(job, prepared, parts, tell, mirrors=mirrors, start=start)
     if linear and rival.is_better(linear, best, asked, prepared):
         words = f"no deeper network beat it on validation ({best.score:.4g} against {linear.score:.4g})"
-        choices["kept"] = Choice(value="the network without a hidden layer", why=words, by="measured")
+        choices[recipe.OUTCOME + "kept"] = Choice(
+            value="the network without a hidden layer", why=words, by="measured"
+        )
         best = linear.instead_of(best)
-    choices |= prepared.task.settle(best.network, parts["select"].inputs, parts["select"].target)
+    settled = prepared.task.settle(best.network, parts["select"].inputs, parts["select"].target)
+    choices |= {recipe.OUTCOME + name: choice for name, choice in settled.items()}
     return outcome.finish(
         outcome.Ending(
             prepared=prepared,

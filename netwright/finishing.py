@@ -86,7 +86,7 @@ def _validated(ending: Ending, task: AbstractTask, select: Part) -> float:
     if not searched or ending.best.ended.get("reason") == "interrupted":
         return task.watch(_seen(ending.best, task, select), select.target.values)["score"]
     found = final(ending.best.network, task, select.inputs, select.target)
-    return task.metrics[0].reduce(task.statistics(found, select.target.whole()))
+    return task.metrics[0].reduce(task.statistics(found, select.target))
 
 
 def _seen(trained: Trained, task: AbstractTask, part: Part) -> Tensor:
@@ -100,8 +100,7 @@ def _measure(ending: Ending, task: AbstractTask) -> Measured:
     rows = prepared.split.test
     test = part(prepared, rows)
     output = final(ending.best.network, task, test.inputs, test.target)
-    truth = test.target.whole() if task.searches else test.target.values
-    statistics = _numbered(task.statistics(output, truth), rows)
+    statistics = _numbered(task.statistics(output, test.target), rows)
     scores = score.evaluate(statistics, task.metrics, seed=seed, groups=_groups(ending, rows, statistics))
     rivals = [
         baselines.measured(each.name, each.words, each.statistics, task.metrics)
@@ -115,7 +114,7 @@ def _measure(ending: Ending, task: AbstractTask) -> Measured:
         scores=scores,
         statistics=statistics,
         answers=task.answer(output),
-        uncalibrated=prepared.task.statistics(output, truth),
+        uncalibrated=prepared.task.statistics(output, test.target),
         rivals=rivals,
         verdict=verdict,
         duplicates=_duplicates(ending, task, statistics),
@@ -133,7 +132,7 @@ def _rivals(ending: Ending, task: AbstractTask, test: Part) -> list[Rival]:
     calibrate = ending.parts["calibrate"]
     plain = ending.prepared.task
     linear = plain.calibrate(_seen(ending.linear, plain, calibrate), calibrate.target.values)
-    found = linear.statistics(_seen(ending.linear, plain, test), test.target.values)
+    found = linear.statistics(_seen(ending.linear, plain, test), test.target)
     return [blind, Rival("linear", "a linear model", found)]
 
 
@@ -246,7 +245,11 @@ def _coverage(task: AbstractTask, opened: Measured | None) -> Mapping[str, float
 
 def _stored(columns: Sequence[Any]) -> list[str]:
     kinds = {"input": "category", "item": "item"}
-    return [c.name for c in columns if c.role == "target" or (kinds.get(c.role) == c.kind)]
+    return [
+        c.name
+        for c in columns
+        if c.role == "target" or kinds.get(c.role) == c.kind or c.settings.get("as") == "category"
+    ]
 
 
 def _notes(ending: Ending) -> list[str]:

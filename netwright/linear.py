@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
@@ -19,13 +20,16 @@ if TYPE_CHECKING:
     from netwright.prepare import Prepared
     from netwright.request import Request
 
+MOST_SOLVED = 3_000
+"""Features up to which the network is solved; with more of them it is stepped towards."""
+
 
 def train(prepared: Prepared, parts: Mapping[str, Part], seed: int) -> Trained | None:
     """The network without a hidden layer that a deeper one has to beat; None where it has no meaning."""
     if prepared.task.needs != "pooled" or prepared.task.compares:
         return None
     job = job_for(prepared, seed)
-    if prepared.task.least_squares:
+    if prepared.task.least_squares and sum(_width(field) for field in prepared.spec.inputs) <= MOST_SOLVED:
         return _solved(job, prepared, parts)
     return training.train_one(job, prepared, parts, lambda event: None)
 
@@ -99,9 +103,6 @@ def job_for(prepared: Prepared, seed: int) -> Job:
 def _width(field: Any) -> int:
     if field.layout == "codes":
         return int(sum(field.sizes))
-    if field.layout in ("tokens", "frames"):
+    if field.layout in ("tokens", "frames") and not field.even:
         return 64 * (field.shape[1] if field.layout == "frames" else 1)
-    size = 1
-    for side in field.shape:
-        size *= side
-    return size
+    return math.prod(field.shape)

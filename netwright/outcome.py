@@ -15,7 +15,7 @@ from netwright.base.errors import DataError, RecipeError
 from netwright.base.schema import JSON, Choice, Event, Plan, Recipe
 from netwright.learning import machine
 from netwright.learning.checkpoint import plan_from
-from netwright.request import Request
+from netwright.request import LISTS, Request
 
 if TYPE_CHECKING:
     from netwright.prepare import Prepared
@@ -107,8 +107,8 @@ class Folder:
                 hint="train anew, or save the data to a file first.",
             )
         settings = dict(facts["request"])
-        for name in ("target", "drop", "keep", "missing"):
-            settings[name] = tuple(settings[name])
+        for name in LISTS:
+            settings[name] = tuple(settings.get(name, ()))
         return facts["source"], Request(**settings)
 
     def check_same_data(self, prepared: Prepared) -> None:
@@ -195,7 +195,7 @@ def fingerprint(prepared: Prepared) -> JSON:
     hashed = prepared.table.cells.select(
         name
         for name, kind in prepared.table.cells.schema.items()
-        if not kind.is_nested() and str(kind) != "Binary"
+        if (not kind.is_nested() and str(kind) != "Binary") or prepared.table.kinds.get(name) == "known"
     )
     total = int(hashed.hash_rows(seed=0).sum()) if hashed.width and hashed.height else 0
     return {"columns": prepared.table.columns, "rows": prepared.table.height, "hash": str(total)}

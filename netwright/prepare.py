@@ -86,6 +86,8 @@ def prepare(source: Any, request: Request) -> Prepared:
         RecipeError: If what was asked for does not fit the data.
     """
     table = _in_order(readers.read(source, options(request)), request)
+    if request.known and table.shape != "series":
+        raise RecipeError("--known is for forecasts alone.", hint="leave it out, or say --horizon too.")
     table = pairing.arrange(table, request.target, request.drop, request.task or None)
     asked = roles.Asked(
         target=() if table.shape == "series" else request.target,
@@ -270,14 +272,15 @@ def _in_order(table: Table, request: Request) -> Table:
     """The table as series where a forecast is asked for, or where there is a time, numbers and no target."""
     if table.shape not in ("rows", "ratings"):
         return table
-    if request.task in ("", "recommend") and not request.target and request.horizon is None:
+    ahead = request.horizon is not None or (bool(request.known) and not request.task)
+    if request.task in ("", "recommend") and not request.target and not ahead:
         named = any(name.lower() in roles.TARGETS for name in table.columns)
         wanted = request.task == "recommend" or not (named or "target" in table.roles.values())
         found = ratings.names(table, request.task == "recommend", request.time) if wanted else None
         if found:
             return ratings.arrange(table, found, request.drop)
     table = replace(table, shape="rows")
-    asked = request.horizon is not None or request.task == "forecast"
+    asked = ahead or request.task == "forecast"
     named = bool(request.target) or "target" in table.roles.values()
     named = named or any(name.lower() in roles.TARGETS for name in table.columns)
     if not asked and (named or request.task):
@@ -290,7 +293,7 @@ def _in_order(table: Table, request: Request) -> Table:
         )
     if time is None or (not asked and not timelines.only_numbers(table, time)):
         return table
-    return timelines.arrange(table, time, request.target, request.drop)
+    return timelines.arrange(table, time, request.target, request.drop, request.known)
 
 
 def _last_ones(table: Table, wheres: Mapping[str, split.Where]) -> tuple[str, dict[str, split.Where]]:
@@ -315,6 +318,7 @@ def _with_own_rows(table: Table, request: Request) -> tuple[Table, dict[str, spl
         found = split.Where(kind="path") if is_path(where) else split.parse_where(where)
         if found.kind == "path":
             extra = readers.read(where, replace(options(request), like=tuple(table.columns)))
+            extra = _in_order(extra, request) if table.shape == "series" else extra
             table, rows = append(table, extra)
             found = split.Where(kind="rows_given", rows=rows, text=extra.source)
         wheres[part] = found

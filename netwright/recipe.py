@@ -12,6 +12,8 @@ from netwright.base.errors import RecipeError, did_you_mean
 from netwright.base.schema import JSON, Choice, Plan, Recipe
 from netwright.learning.checkpoint import plan_from
 
+OUTCOME = "found."
+"""What names of choices begin with that are made once a network has learned."""
 PARTS = ("network", "learning", "data", "task", "kind")
 
 
@@ -28,7 +30,7 @@ def override(
     choices = dict(derived)
     if older:
         for name, choice in older.choices.items():
-            if name == "kept":  # an outcome, not a setting: it is found anew
+            if name.startswith(OUTCOME):  # found anew, not set
                 continue
             choices[name] = Choice(value=choice.value, why=choice.why, by=choice.by)
     for name, value in by_hand.items():
@@ -36,10 +38,10 @@ def override(
     return choices
 
 
-def asked_of_task(older: Recipe | None) -> dict[str, JSON]:
-    """What was set by hand for the task in a recipe: the task is fitted with it, so it must be known before."""
+def of_task(older: Recipe | None) -> dict[str, JSON]:
+    """The settings of the task in a recipe: the task is fitted with them, so they must be known before."""
     found = older.choices.items() if older else ()
-    return {name: choice.value for name, choice in found if name.startswith("task.") and choice.by == "user"}
+    return {name: choice.value for name, choice in found if name.startswith("task.")}
 
 
 def check_names(by_hand: Mapping[str, JSON]) -> None:

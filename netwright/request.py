@@ -12,6 +12,8 @@ from netwright.base.errors import RecipeError, did_you_mean
 
 RULES = ("random", "time", "group")
 DEVICES = ("auto", "cpu", "cuda")
+LISTS = ("target", "drop", "keep", "missing", "known")
+"""Fields that hold several names."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +33,7 @@ class Request:
     group: str | None = None
     time: str | None = None
     horizon: int | None = None
+    known: tuple[str, ...] = ()
     weight: str | None = None
     metric: str = ""
     network: str = "auto"
@@ -91,7 +94,7 @@ def make(settings: Mapping[str, Any]) -> Request:
     for name in ready:
         if name not in known:
             raise RecipeError(f"no setting is called '{name}'.", hint=did_you_mean(name, sorted(known)))
-    for name in ("target", "drop", "keep", "missing"):
+    for name in LISTS:
         value = ready.get(name)
         if isinstance(value, str):
             ready[name] = (value,)

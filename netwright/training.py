@@ -233,11 +233,10 @@ def run(job: Job, trainee: NetworkTrainee, batches: TensorFeed) -> Iterator[Even
 
 
 def _part_that_fits(job: Job, trainee: NetworkTrainee, batches: TensorFeed) -> int:
-    """Examples that fit in memory at once; one forward of a few rows is measured, no clock is read."""
-    few = min(8, batches.examples)
-    batch = batches.take(torch.arange(few))
+    """Examples that fit in memory at once: one forward of the longest few is measured, no clock is read."""
+    batch = batches.take(batches.longest(8))
     trainee.module.train()
-    bytes_an_example = machine.saved_bytes(trainee.module, lambda: trainee.loss(batch), few)
+    bytes_an_example = machine.saved_bytes(trainee.module, lambda: trainee.loss(batch), len(batch.example_B))
     memory = job.memory or int(machine.free_memory() * machine.MEMORY_SHARE)
     return machine.part_that_fits(trainee.module, bytes_an_example, job.settings.batch, memory)
 

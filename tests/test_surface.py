@@ -23,9 +23,9 @@ NAMES = {
 FLAGS = {
     "train": {
         "--target", "--task", "--drop", "--keep", "--kind", "--header", "--missing", "--test", "--validation",
-        "--split", "--group", "--time", "--horizon", "--weight", "--metric", "--network", "--minutes",
-        "--memory", "--set", "--recipe", "--from", "--seed", "--device", "--out", "--force", "--quiet",
-        "--json", "--resume", "--allow-outside",
+        "--split", "--group", "--time", "--horizon", "--known", "--weight", "--metric", "--network",
+        "--minutes", "--memory", "--set", "--recipe", "--from", "--seed", "--device", "--out", "--force",
+        "--quiet", "--json", "--resume", "--allow-outside",
     },
     "predict": {"--out", "--top", "--threshold", "--probabilities", "--allow-outside"},
     "evaluate": {"--json", "--allow-outside"},

@@ -54,8 +54,8 @@ class Field:
         scale: Media only: value to divide by, one a channel.
         edges: Numbers only: ascending bin edges of each column for piecewise-linear embedding;
             empty for a column that has none.
-        anchored: Frames only: all examples are of the same length, and a network sees them relative to their
-            last step.
+        even: Frames only: all examples are of the same length, so that each step has its place.
+        anchored: Even frames only: a network sees them relative to their last step.
     """
 
     key: str
@@ -66,6 +66,7 @@ class Field:
     center: tuple[float, ...] = ()
     scale: tuple[float, ...] = ()
     edges: tuple[tuple[float, ...], ...] = ()
+    even: bool = False
     anchored: bool = False
 
 

@@ -138,6 +138,15 @@ class Flags:
         int | None,
         Option("--horizon", metavar="N", show_default="none", help="Steps to forecast, from 1 on."),
     ] = None
+    known: Annotated[
+        Words,
+        Option(
+            "--known",
+            metavar="COLS",
+            show_default="none",
+            help="Columns that are known ahead of a forecast, such as holidays or prices.",
+        ),
+    ] = field(default_factory=list)
     weight: Annotated[
         Word,
         Option(
@@ -285,7 +294,7 @@ def asked(flags: Flags) -> dict[str, Any]:
         for each in dataclasses.fields(flags)
         if each.name not in ("data", "kind", "resume", "quiet", "json")
     }
-    for name in ("target", "drop", "keep"):
+    for name in ("target", "drop", "keep", "known"):
         given[name] = names(given[name])
     given["missing"] = tuple(given["missing"])
     given["kinds"] = pairs("--kind", flags.kind, "COL=KIND")

@@ -91,6 +91,13 @@ class TensorFeed:
             kept = batches[draw.permutation(len(batches))].reshape(-1)
         return list(torch.split(torch.from_numpy(kept), batch))
 
+    def longest(self, count: int) -> Tensor:
+        """So many of the examples, those of the most steps."""
+        steps_N = self._steps_N
+        if steps_N is None:
+            return torch.arange(min(count, self.examples))
+        return torch.from_numpy(np.argsort(-steps_N, kind="stable")[:count])
+
     @functools.cached_property
     def _steps_N(self) -> npt.NDArray[np.int64] | None:
         each = {**self.inputs, **({"": self.target} if self.target else {})}

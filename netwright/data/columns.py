@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 from netwright.base.errors import BundleError, DataError, RecipeError, did_you_mean
 from netwright.base.schema import JSON, Column, Field, Finding
 from netwright.data import looks
-from netwright.data.kinds import ALONE, GUESSED, KINDS, MEDIA
+from netwright.data.kinds import ALONE, GUESSED, KINDS, MEDIA, TIMED
 from netwright.data.kinds.kind import AbstractKind
 from netwright.data.packed import Packed
 from netwright.data.readers.media import resolve
@@ -45,6 +45,11 @@ def decide(
                 f"{table.source} has no column '{name}' (--kind).", hint=did_you_mean(name, table.columns)
             )
         KINDS[kind]
+        if kind in TIMED and table.kinds.get(name) != kind:
+            raise DataError(
+                f"column '{name}' cannot be asked to be of kind {kind}: such columns follow from a forecast.",
+                hint="see --horizon and --known.",
+            )
     rows = train[:: max(1, len(train) // SAMPLE)]
     sample = {name: table.column(name, rows) for name in table.columns}
     decided, findings = [], []
@@ -70,8 +75,12 @@ def _decide_one(
     table: Table, train: Rows, sample: pl.Series, kinds: Mapping[str, str], keep: bool
 ) -> tuple[Column, Finding | None]:
     name = sample.name
-    if table.kinds.get(name) == "channels":
-        return Column(name=name, kind="channels", role="input", why="a series in order of time"), None
+    timed = table.kinds.get(name)
+    if timed == "channels":
+        return Column(name=name, kind=timed, role="input", why="a series in order of time"), None
+    if timed == "known":
+        settings = {"as": kinds[name]} if kinds.get(name, timed) != timed else {}
+        return Column(name=name, kind=timed, role="input", why="--known", settings=settings), None
     if name in kinds:
         kind, why = kinds[name], "--kind"
         if table.column(name, train).null_count() == len(train):

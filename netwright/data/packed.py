@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -23,10 +23,12 @@ class Packed:
     Attributes:
         values: (N, ...), or (S, ...) steps where there are spans.
         spans: (N, 2) int64 start and length of each example. Spans may overlap: windows cost no copy.
+        texts: What the user wrote, an example each, where the values say less than that.
     """
 
     values: Tensor
     spans: Tensor | None = None
+    texts: Sequence[str] = ()
 
     def __len__(self) -> int:
         return len(self.values if self.spans is None else self.spans)
@@ -60,9 +62,12 @@ class Packed:
         past_BT = step_T >= length_B.unsqueeze(1)
         return x.masked_fill_(past_BT.view(*past_BT.shape, *[1] * (x.ndim - 2)), 0)
 
-    def whole(self) -> Tensor:
-        """(N, ...) all examples; ragged ones (N, T, ...) with zeros after their ends."""
-        return self.values if self.spans is None else self.take(torch.arange(len(self)))
+    def each(self) -> Iterator[Tensor]:
+        """The examples one by one, without padding: the longest does not make all as long."""
+        if self.spans is None:
+            yield from self.values
+        else:
+            yield from (self.values[start : start + length] for start, length in self.spans.tolist())
 
     def to(self, device: torch.device) -> Packed:
         """The same on a device."""
@@ -71,9 +76,10 @@ class Packed:
 
     def some(self, rows: Tensor) -> Packed:
         """The block of these examples."""
+        texts = [self.texts[row] for row in rows.tolist()] if self.texts else ()
         if self.spans is None:
-            return replace(self, values=self.values.index_select(0, rows))
-        return replace(self, spans=self.spans.index_select(0, rows))
+            return replace(self, values=self.values.index_select(0, rows), texts=texts)
+        return replace(self, spans=self.spans.index_select(0, rows), texts=texts)
 
 
 def pack(examples: list[Tensor], empty: Tensor) -> Packed:

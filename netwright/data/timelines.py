@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -13,9 +13,10 @@ import numpy.typing as npt
 
 from netwright.base.errors import DataError, did_you_mean
 from netwright.base.schema import Finding
+from netwright.data import covariates
 from netwright.data.kinds.numerals import has_comma, numbers
 from netwright.data.moments import moments
-from netwright.data.table import Table
+from netwright.data.table import Rows, Table
 
 if TYPE_CHECKING:
     import polars as pl
@@ -53,7 +54,15 @@ def only_numbers(table: Table, time: str) -> bool:
     return all(_numbers(table.column(name)) is not None for name in rest)
 
 
-def arrange(table: Table, time: str, targets: Sequence[str], drop: Sequence[str]) -> Table:
+def arrange(
+    table: Table,
+    time: str,
+    targets: Sequence[str],
+    drop: Sequence[str],
+    known: Sequence[str] = (),
+    *,
+    ahead: int = 0,
+) -> Table:
     """The table as series: sorted, at even steps, gaps filled, long tables made wide.
 
     Args:
@@ -61,12 +70,59 @@ def arrange(table: Table, time: str, targets: Sequence[str], drop: Sequence[str]
         time: The column that says when.
         targets: Series to keep, or none for all columns of numbers.
         drop: Columns that are left out.
+        known: Columns whose values are known ahead; of a long table a cell becomes a list, a value a series.
+        ahead: Moments after the last value of the series to keep, for their known values.
 
     Raises:
-        DataError: If times repeat, are too few or too uneven, or there is no column of numbers.
+        DataError: If times repeat, are too few or too uneven, or there is no column of numbers; or if what
+            is known ahead is not there.
     """
     import polars as pl
 
+    covariates.check(table, known, {time: "--time"} | dict.fromkeys(targets, "--target"))
+    when, rows, findings = _when(table, time)
+    names = [name for name in table.columns if name not in (time, *drop, *known)]
+    moments_N, values, places = _wide(table, when, rows, time, names)
+    for name in targets:
+        if name not in values:
+            raise DataError(f"{table.source} has no series '{name}'.", hint=did_you_mean(name, list(values)))
+    order = np.argsort(moments_N, kind="stable")
+    if (np.diff(order) < 0).any():
+        findings.append(_finding("order", "the rows are not in order of time", time, "sorted"))
+    moments_N, values = moments_N[order], {name: values[name][order] for name in targets or values}
+    end = _end(values)
+    if end < len(order) and not ahead:
+        what = f"{len(order) - end:,} moments come after the last value"
+        findings.append(_finding("ahead", what, time, "left out"))
+    stop = len(order) if ahead else end
+    even, ready = _even(
+        moments_N[:stop], {name: each[:stop] for name, each in values.items()}, table, time, findings
+    )
+    now = int(np.searchsorted(even, (moments_N[end - 1] + moments_N[min(end, stop - 1)]) / 2, side="right"))
+    cut = slice(now + ahead)
+    columns: dict[str, Any] = {name: each[cut] for name, each in {time: even, **ready}.items()}
+    if known:
+        rows_of = [places[name] for name in values]
+        beside = covariates.Beside(table, tuple(known), when_N=moments_N, order_N=order, rows=rows_of)
+        found, gaps = beside.at(columns[time], now, ahead)
+        columns |= found
+        if gaps:
+            what = f"{gaps:,} values that are known ahead are missing"
+            findings.append(_finding("known", what, ", ".join(known), "filled with the value before"))
+    kinds = {time: "number", **dict.fromkeys(ready, "channels"), **dict.fromkeys(known, "known")}
+    return replace(
+        table,
+        cells=pl.DataFrame(columns),
+        shape="series",
+        roles={time: "time"},
+        kinds=kinds,
+        given={},
+        findings=(*table.findings, *findings),
+    )
+
+
+def _when(table: Table, time: str) -> tuple[Floats, Rows, list[Finding]]:
+    """When each row was, the rows that say it, and what is to be said of the others."""
     when = moments(table.column(time))
     lost = ~np.isfinite(when)
     if lost.mean() > MOST_FILLED or (~lost).sum() < FEWEST:
@@ -74,44 +130,23 @@ def arrange(table: Table, time: str, targets: Sequence[str], drop: Sequence[str]
             f"{int((~lost).sum()):,} of {table.height:,} rows of column '{time}' ({table.source}) are times.",
             hint=f"a forecast needs {FEWEST} moments or more; name their column with --time.",
         )
-    findings: list[Finding] = []
+    findings = []
     if lost.any():
-        findings.append(
-            _finding("no time", f"{int(lost.sum()):,} rows have no time in '{time}'", time, "left out")
-        )
-    rows = np.flatnonzero(~lost)
-    moments_N, values = _wide(
-        table, when, rows, time, [c for c in table.columns if c != time and c not in drop]
-    )
-    if targets:
-        unknown = [name for name in targets if name not in values]
-        if unknown:
-            raise DataError(
-                f"{table.source} has no series '{unknown[0]}'.", hint=did_you_mean(unknown[0], list(values))
-            )
-        values = {name: values[name] for name in targets}
-    order = np.argsort(moments_N, kind="stable")
-    if (np.diff(order) < 0).any():
-        findings.append(_finding("order", "the rows are not in order of time", time, "sorted"))
-    even, ready = _even(
-        moments_N[order], {name: each[order] for name, each in values.items()}, table, time, findings
-    )
-    columns: dict[str, Any] = {time: even, **ready}
-    return replace(
-        table,
-        cells=pl.DataFrame(columns),
-        shape="series",
-        roles={time: "time"},
-        kinds={time: "number", **dict.fromkeys(ready, "channels")},
-        given={},
-        findings=(*table.findings, *findings),
-    )
+        what = f"{int(lost.sum()):,} rows have no time in '{time}'"
+        findings.append(_finding("no time", what, time, "left out"))
+    return when, np.flatnonzero(~lost), findings
+
+
+def _end(values: Mapping[str, Floats]) -> int:
+    """Moments up to the last at which a series has a value; all, where none has any."""
+    there = np.flatnonzero(np.any([np.isfinite(each) for each in values.values()], axis=0))
+    return int(there[-1]) + 1 if len(there) else len(next(iter(values.values())))
 
 
 def _wide(
     table: Table, when: Floats, rows: npt.NDArray[np.int64], time: str, names: Sequence[str]
-) -> tuple[Floats, dict[str, Floats]]:
-    """Moments and one array a series; of a long table the names in its series column."""
+) -> tuple[Floats, dict[str, Floats], dict[str, Rows]]:
+    """Moments, one array a series (of a long table the names in its series column), and their rows."""
     moments_N = when[rows]
     numeric = {name: _numbers(table.column(name)) for name in names}
     found = {name: values[rows] for name, values in numeric.items() if values is not None}
@@ -119,7 +154,7 @@ def _wide(
     if len(distinct) == len(moments_N):
         if not found:
             raise DataError(f"{table.source} has no column of numbers to forecast.", hint="see --target.")
-        return moments_N, found
+        return moments_N, found, dict.fromkeys(found, rows)
     label = next((name for name in names if name.lower() in SERIES or numeric[name] is None), None)
     value = next((name for name in found if name != label), None)
     if label is None or value is None:
@@ -131,6 +166,7 @@ def _wide(
     labels = np.array([str(cell) for cell in table.column(label).gather(rows).to_list()])
     place = np.searchsorted(distinct, moments_N)
     series: dict[str, Floats] = {}
+    places: dict[str, Rows] = {}
     for each in dict.fromkeys(labels.tolist()):
         mine = labels == each
         if len(np.unique(place[mine])) < mine.sum():
@@ -139,7 +175,9 @@ def _wide(
             )
         series[each] = np.full(len(distinct), np.nan)
         series[each][place[mine]] = found[value][mine]
-    return distinct, series
+        places[each] = np.full(len(distinct), -1)
+        places[each][place[mine]] = rows[mine]
+    return distinct, series, places
 
 
 def _numbers(cells: pl.Series) -> Floats | None:

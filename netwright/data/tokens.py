@@ -11,6 +11,7 @@ from typing import Any, Literal, Self
 import numpy as np
 import numpy.typing as npt
 
+from netwright.base import strict
 from netwright.base.errors import BundleError
 from netwright.base.schema import JSON
 
@@ -95,7 +96,7 @@ class Tokenizer:
 
     def to_bytes(self) -> bytes:
         """The same as UTF-8 JSON with sorted keys."""
-        return json.dumps(self.facts(), sort_keys=True, ensure_ascii=False).encode("utf-8", "surrogatepass")
+        return json.dumps(self.facts(), sort_keys=True, ensure_ascii=False).encode()
 
     @classmethod
     def from_bytes(cls, content: bytes) -> Self:
@@ -105,11 +106,11 @@ class Tokenizer:
             BundleError: If it is not that.
         """
         try:
-            facts = json.loads(content.decode("utf-8", "surrogatepass"))
+            facts = strict.parse(content.decode())
             how, lower = facts["how"], bool(facts["lower"])
             vocabulary = [str(token) for token in facts["vocabulary"]]
             merges = [(str(first), str(second)) for first, second in facts["merges"]]
-        except (KeyError, TypeError, ValueError, UnicodeError, RecursionError) as error:
+        except (KeyError, TypeError, ValueError) as error:
             raise BundleError(f"the model's tokens cannot be read: {error}.") from error
         if how not in ("bpe", "words", "characters") or len(vocabulary) > MOST or len(merges) > MOST:
             raise BundleError("the model's tokens are of an unknown form.")

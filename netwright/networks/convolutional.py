@@ -21,7 +21,7 @@ from netwright.base.schema import Choice, Field, InputSpec
 from netwright.networks.family import AbstractFamily, Features, Machine
 from netwright.networks.inputs import Inputs
 from netwright.networks.inputs.images import Normalise
-from netwright.networks.inputs.steps import ORDERED, Steps, mask
+from netwright.networks.inputs.steps import Steps, mask, ordered
 from netwright.networks.parts import ranges
 from netwright.networks.parts.filters import Along
 
@@ -67,8 +67,8 @@ class Convolutional(AbstractFamily):
 
     def __init__(self, config: Config, spec: InputSpec) -> None:
         super().__init__(config, spec)
-        seen = [field for field in spec.inputs if field.layout in ORDERED]
-        others = [field for field in spec.inputs if field.layout not in ORDERED]
+        seen = [field for field in spec.inputs if ordered(field)]
+        others = [field for field in spec.inputs if not ordered(field)]
         self.keys = [field.key for field in seen]
         self.towers = nn.ModuleList(_tower(config, field, spec) for field in seen)
         self.others = Inputs(others, "none", 1) if others else None
@@ -83,7 +83,7 @@ class Convolutional(AbstractFamily):
     @classmethod
     def refuses(cls, spec: InputSpec) -> str | None:
         """Refuses rows without neighbours."""
-        seen = [field for field in spec.inputs if field.layout in ORDERED]
+        seen = [field for field in spec.inputs if ordered(field)]
         if not seen:
             return "a convolution needs neighbours, and table columns have none."
         if spec.needs == "decoder":

@@ -98,7 +98,7 @@ class Feedforward(AbstractFamily):
     def suits(cls, spec: InputSpec) -> int:
         """Best for tables; good for bags of words; for pictures only where nothing else is."""
         layouts = {field.layout for field in spec.inputs}
-        if all(field.anchored for field in spec.inputs):
+        if all(field.even for field in spec.inputs):
             return 95
         return 20 if "image" in layouts else 40 if "frames" in layouts else 80 if "tokens" in layouts else 90
 
@@ -111,7 +111,7 @@ class Feedforward(AbstractFamily):
             return _for_histories(spec, machine)
         if any(field.layout == "tokens" for field in spec.inputs):
             return _for_texts(spec, machine)
-        if all(field.anchored for field in spec.inputs):
+        if all(field.even for field in spec.inputs):
             added = Choice(value=True, why="what layers learn is added to the linear forecast")
             return {**_for_tables(spec, minutes, machine), "network.shortcut": added}
         return _for_tables(spec, minutes, machine)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from netwright.base.schema import Choice, Field, InputSpec
 from netwright.networks.family import AbstractFamily, Features, Machine, State
 from netwright.networks.inputs import Inputs
-from netwright.networks.inputs.steps import ORDERED, Steps, mask, pooled, reversed_steps
+from netwright.networks.inputs.steps import Steps, mask, ordered, pooled, reversed_steps
 from netwright.networks.parts import ranges
 from netwright.networks.parts.speaking import Heard, Speaker
 
@@ -52,10 +52,10 @@ class Recurrent(AbstractFamily):
 
     def __init__(self, config: Config, spec: InputSpec) -> None:
         super().__init__(config, spec)
-        ordered = [field for field in spec.inputs if field.layout in ORDERED]
-        others = [field for field in spec.inputs if field.layout not in ORDERED]
+        towers = [field for field in spec.inputs if ordered(field)]
+        others = [field for field in spec.inputs if not ordered(field)]
         self.towers = nn.ModuleList(
-            _Tower(config, field, both=not spec.causal, stride=spec.stride) for field in ordered
+            _Tower(config, field, both=not spec.causal, stride=spec.stride) for field in towers
         )
         self.others = Inputs(others, "none", 1) if others else None
         self.members = 1
@@ -74,8 +74,8 @@ class Recurrent(AbstractFamily):
     @classmethod
     def refuses(cls, spec: InputSpec) -> str | None:
         """Refuses rows without order."""
-        ordered = [field for field in spec.inputs if field.layout in ORDERED]
-        if not ordered:
+        towers = [field for field in spec.inputs if ordered(field)]
+        if not towers:
             return "a recurrent network needs steps in order, and table columns have none."
         if spec.needs != "pooled" and len(spec.inputs) != 1:
             return "an answer a step needs one text, clip or series and nothing beside it."

@@ -97,36 +97,57 @@ def beam(log_BTV: Tensor, width: int) -> Tensor:
     return padded if padded.shape[1] else padded.new_zeros((len(texts), 1))
 
 
-def _searched(log_TV: Floats, width: int) -> tuple[int, ...]:
-    """The likeliest prefix; each has two probabilities: of ending in a blank, and in its last token."""
-    beams: dict[tuple[int, ...], tuple[float, float]] = {(): (0.0, -np.inf)}
+class _Texts:
+    """Texts as a tree: each is another with a token behind it, so that none is copied or hashed whole."""
+
+    def __init__(self) -> None:
+        self.parents, self.last = [0], [BLANK]
+        self._longer: dict[tuple[int, int], int] = {}
+
+    def longer(self, text: int, code: int) -> int:
+        """The number of a text with a token behind it."""
+        found = self._longer.setdefault((text, code), len(self.last))
+        if found == len(self.last):
+            self.parents.append(text)
+            self.last.append(code)
+        return found
+
+    def tokens(self, text: int) -> list[int]:
+        """The tokens of a text."""
+        found = []
+        while text:
+            found.append(self.last[text])
+            text = self.parents[text]
+        return found[::-1]
+
+
+def _searched(log_TV: Floats, width: int) -> list[int]:
+    """The likeliest text; each has two probabilities: of ending in a blank, and in its last token."""
+    texts = _Texts()
+    beams: dict[int, tuple[float, float]] = {0: (0.0, -np.inf)}
     for log_V in log_TV:
         likely = [(int(code), float(log_V[code])) for code in np.flatnonzero(log_V[1:] > UNLIKELY) + 1]
         if not likely and len(beams) == 1:
             continue  # a pause: nothing can change places
-        beams = _step(beams, likely, float(log_V[BLANK]), log_V)
+        beams = _step(texts, beams, likely, log_V)
         if len(beams) > width:
             best = sorted(beams.items(), key=lambda each: (-_sum(*each[1]), each[0]))[:width]
             beams = dict(best)
-    return min(beams, key=lambda prefix: (-_sum(*beams[prefix]), prefix))
+    return texts.tokens(min(beams, key=lambda text: (-_sum(*beams[text]), text)))
 
 
 def _step(
-    beams: dict[tuple[int, ...], tuple[float, float]],
-    likely: list[tuple[int, float]],
-    log_blank: float,
-    log_V: Floats,
-) -> dict[tuple[int, ...], tuple[float, float]]:
-    """Every prefix one step later: as it is, or one token longer."""
-    later: dict[tuple[int, ...], tuple[float, float]] = {}
-    for prefix, (blank, token) in beams.items():
-        both = _sum(blank, token)
-        last = prefix[-1] if prefix else BLANK
-        held = token + float(log_V[last]) if prefix else -np.inf
-        old = later.get(prefix, (-np.inf, -np.inf))
-        later[prefix] = (_sum(old[0], both + log_blank), _sum(old[1], held))
+    texts: _Texts, beams: dict[int, tuple[float, float]], likely: list[tuple[int, float]], log_V: Floats
+) -> dict[int, tuple[float, float]]:
+    """Every text one step later: as it is, or one token longer."""
+    later: dict[int, tuple[float, float]] = {}
+    for text, (blank, token) in beams.items():
+        both, last = _sum(blank, token), texts.last[text]
+        held = token + float(log_V[last]) if text else -np.inf
+        old = later.get(text, (-np.inf, -np.inf))
+        later[text] = (_sum(old[0], both + float(log_V[BLANK])), _sum(old[1], held))
         for code, log in likely:
-            longer = (*prefix, code)
+            longer = texts.longer(text, code)
             old = later.get(longer, (-np.inf, -np.inf))
             # a token again without a blank between is the same token still
             later[longer] = (old[0], _sum(old[1], (blank if code == last else both) + log))

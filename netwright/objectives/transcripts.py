@@ -32,14 +32,14 @@ TRANSCRIBE: tuple[Metric, ...] = (
         name="word_error_rate",
         better="lower",
         reduce=lambda frame: per(frame, "word_edits", "words"),
-        words="Words to insert, take out or replace, for each word that was said.",
+        words="Words to insert, take out or replace, for each word that was said; case as it was learned.",
         reads=("word_edits", "words"),
     ),
     Metric(
         name="character_error_rate",
         better="lower",
         reduce=lambda frame: per(frame, "character_edits", "characters"),
-        words="Characters to insert, take out or replace, for each character of what was said.",
+        words="Characters to insert, take out or replace, for each that was said; case as it was learned.",
         reads=("character_edits", "characters"),
     ),
     Metric(

@@ -9,17 +9,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import re
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import safetensors
 import safetensors.torch
 import torch
 from torch import Tensor
 
+from netwright.base import strict
 from netwright.base.errors import BundleError
 from netwright.base.schema import JSON
 
@@ -29,17 +28,10 @@ FORMAT = 1
 
 MAX_HEADER = 64_000_000
 """Bytes of the header; safetensors itself stops at 100 MB."""
-MAX_JSON = 256_000_000
-"""Bytes of one JSON text."""
-MAX_VALUES = 8_000_000
-"""Values of one JSON text: each costs Python up to 100 bytes, whatever the text is long."""
-MAX_DEPTH = 48
-"""Lists and objects inside each other."""
 
 _PREFIX = b'{"__metadata__":{"netwright":"{\\"_sha256\\":\\"'
 _PLACE = 8 + len(_PREFIX)
 _BLANK = b"0" * 64
-_TEXT = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 _PICKLES = tuple(b"\x80" + bytes([protocol]) for protocol in range(1, 6))
 _DTYPES = frozenset(
     {
@@ -61,17 +53,10 @@ def parse(text: str, name: str) -> Any:
     Raises:
         BundleError: If it is too large, too deep, holds a key twice or a number that is not finite.
     """
-    if len(text) > MAX_JSON:
-        raise damaged(name, f"it holds a text of {len(text):,} characters")
-    depth, values = _extent(text)
-    if depth > MAX_DEPTH or values > MAX_VALUES:
-        raise damaged(name, f"it holds {values:,} values, {depth} deep")
     try:
-        value = json.loads(text, object_pairs_hook=_object, parse_constant=_constant, parse_float=_finite)
-        json.dumps(value, ensure_ascii=False).encode()  # half a character cannot be printed later
-    except (ValueError, RecursionError) as error:
-        raise damaged(name, "its description is not JSON") from error
-    return value
+        return strict.parse(text)
+    except ValueError as error:
+        raise damaged(name, str(error)) from error
 
 
 def pack(facts: Mapping[str, JSON], tensors: Mapping[str, Tensor]) -> bytes:
@@ -220,32 +205,3 @@ def _digest(data: bytes) -> str:
     digest.update(_BLANK)
     digest.update(view[_PLACE + 64 :])
     return digest.hexdigest()
-
-
-def _extent(text: str) -> tuple[int, int]:
-    """How deep lists and objects lie inside each other, and about how many values there are."""
-    bare = np.frombuffer(_TEXT.sub("", text).encode("utf-8", "replace"), dtype=np.uint8)
-    opens = (bare == ord("[")) | (bare == ord("{"))
-    closes = (bare == ord("]")) | (bare == ord("}"))
-    marks = np.count_nonzero((bare == ord(",")) | (bare == ord(":"))) + np.count_nonzero(opens)
-    levels = (opens.astype(np.int8) - closes.astype(np.int8))[opens | closes]
-    deepest = int(levels.cumsum(dtype=np.int64).max()) if len(levels) else 0
-    return deepest, int(marks)
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a key stands twice")
-    return found
-
-
-def _constant(word: str) -> Any:
-    raise ValueError(f"{word} is no number")
-
-
-def _finite(text: str) -> float:
-    number = float(text)
-    if not math.isfinite(number):
-        raise ValueError(f"{text} is not finite")
-    return number

@@ -76,7 +76,7 @@ def measure(task: AbstractTask, observed: Tensor, target: Packed, rival: Rival, 
         rival: What the simplest answers make of them.
         seed: For the bootstrap.
     """
-    statistics = task.statistics(observed, target.whole() if task.searches else target.values)
+    statistics = task.statistics(observed, target)
     headline = task.metrics[0]
     low, high = interval(statistics, headline, seed=seed)
     values = {each.name: float(each.reduce(statistics)) for each in task.metrics}

@@ -15,12 +15,13 @@ import torch
 from torch import Tensor
 
 from netwright.base.errors import DataError, RecipeError
-from netwright.base.schema import JSON, LENGTHS, Recipe
+from netwright.base.schema import JSON, Recipe
 from netwright.data import timelines
 from netwright.data.columns import cells, decode
 from netwright.data.kinds import MEDIA
 from netwright.data.kinds.channels import Channels
 from netwright.data.kinds.item import Item
+from netwright.data.kinds.known import Known
 from netwright.data.kinds.text import Text
 from netwright.data.packed import gather
 from netwright.data.table import ReadOptions, Rows, Table
@@ -100,7 +101,7 @@ class Model:
         if isinstance(self.task, Generate):
             raise RecipeError("the model writes text.", hint="use netwright generate, or model.generate.")
         if isinstance(self.task, Forecast):
-            return self._ahead(self.task, self._table(rows))
+            return self._ahead(self.task, rows)
         kind = self.inputs.kinds[0]
         if isinstance(kind, Item):
             return suggest(self.network, kind, as_table(rows, self.columns, self._options), top)
@@ -196,35 +197,36 @@ class Model:
         """
         bundles.save(self._bundle, path)
 
-    def _ahead(self, task: Forecast, table: Table) -> pl.DataFrame:
-        """What follows the last moment of a history."""
-        kind = self.inputs.kinds[0]
-        assert isinstance(kind, Channels)
-        if table.height < kind.back:
+    def _ahead(self, task: Forecast, rows: Any) -> pl.DataFrame:
+        """What follows the last moment of a history; columns known ahead go on for the horizon."""
+        series = self.inputs.kinds[0]
+        assert isinstance(series, Channels)
+        table = self._table(rows, task.outputs)
+        known = any(isinstance(kind, Known) for kind in self.inputs.kinds)
+        now = table.height - (task.outputs if known else 0)
+        if now < series.back:
             raise DataError(
-                f"{table.source} has {table.height:,} moments; the model looks {kind.back:,} back.",
+                f"{table.source} has {now:,} moments; the model looks {series.back:,} back.",
                 hint="give a longer history.",
             )
-        rows = np.arange(table.height - kind.back, table.height)
-        x_LF = kind.encode(table.frame(kind.columns, rows)).values
-        length_F = torch.full((x_LF.shape[1],), kind.back)
+        last_F = series.encode(table.frame(series.columns, np.array([now - 1]))).values[0]
         with torch.inference_mode():
-            key = kind.field().key
-            output_KFH: Tensor = self.network({key: x_LF.T.unsqueeze(2).contiguous(), key + LENGTHS: length_F})
-        return task.ahead(output_KFH, x_LF[-1].numpy(), self.inputs)
+            windows = task.windows(table, self.inputs, table.height, torch.tensor([now]))
+            output_KFH: Tensor = self.network(gather(windows))
+        return task.ahead(output_KFH, last_F.numpy(), self.inputs)
 
     def _batch(self, table: Table, rows: Rows | None) -> Tensor:
         packed = self.inputs.encode(table, rows)
         with torch.inference_mode():
             return self.task.respond(self.network, gather(packed))
 
-    def _table(self, rows: Any) -> Table:
+    def _table(self, rows: Any, ahead: int = 0) -> Table:
         table = as_table(rows, self.columns, self._options)
         time = [column.name for column in self.columns if column.role == "time"]
         if isinstance(self.task, Forecast) and time:
-            table = timelines.arrange(
-                table, timelines.time_column(table, time[0]) or time[0], self.task.columns, ()
-            )
+            known = [column.name for column in self.columns if column.kind == Known.name]
+            when = timelines.time_column(table, time[0]) or time[0]
+            table = timelines.arrange(table, when, self.task.columns, (), known, ahead=ahead if known else 0)
         self.inputs.check_new(table)
         return table
 

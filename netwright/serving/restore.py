@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -97,7 +98,7 @@ def blank(spec: InputSpec) -> dict[str, Tensor]:
     made = {}
     for each in (*spec.inputs, *([spec.prefix] if spec.prefix else [])):
         ragged = each.layout in ("tokens", "frames")
-        shape = (min(8, each.shape[0]), *each.shape[1:]) if ragged and not each.anchored else each.shape
+        shape = (min(8, each.shape[0]), *each.shape[1:]) if ragged and not each.even else each.shape
         made[each.key] = torch.zeros((1, *shape), dtype=DTYPES[each.layout])
         if ragged:
             made[each.key + LENGTHS] = torch.tensor([shape[0]])
@@ -110,13 +111,18 @@ def _check_agreement(
     """Checks that the network's inputs and outputs are those that kinds and task give."""
     with _plainly(name, "its kinds cannot be restored"):
         fields = inputs.fields()
-        given = [(each.key, each.columns, each.layout, each.shape, each.sizes) for each in fields]
-    wanted = [(each.key, each.columns, each.layout, each.shape, each.sizes) for each in spec.inputs]
+        given, wanted = (
+            [(each.key, each.columns, each.layout, each.shape, each.sizes, each.even) for each in some]
+            for some in (fields, spec.inputs)
+        )
     if given != wanted:
         raise damaged(name, "its network does not take what its kinds give")
     for kind, block in zip(inputs.kinds, inputs.columns, strict=True):
         if list(kind.reads()) != [column.name for column in block]:
             raise damaged(name, "its kinds are of other columns")
+    with _plainly(name, "its kinds and its task do not belong together"):
+        if not task.fits(inputs):
+            raise Unfit("its kinds are not those that its task works on")
     if (spec.task, spec.outputs, spec.needs, spec.prefix, spec.stride) != (
         task.name, task.outputs, task.needs, task.prefix, task.stride,
     ):  # fmt: skip
@@ -125,10 +131,7 @@ def _check_agreement(
     if not set(task.columns) <= known:
         raise damaged(name, "its target is no column of it")
     for each in spec.inputs:
-        size = 1
-        for length in each.shape:
-            size *= length
-        if not 0 < size <= LARGEST.get(each.layout, 0) or min(each.shape) < 1:
+        if not 0 < math.prod(each.shape) <= LARGEST.get(each.layout, 0) or min(each.shape) < 1:
             raise damaged(name, f"its input {each.key[:80]!r} has the shape {list(each.shape)[:8]}")
 
 
@@ -180,12 +183,13 @@ def _check_memory(planned: Mapping[str, Tensor], name: str) -> None:
 def _try_once(network: Network, task: AbstractTask, spec: InputSpec, name: str) -> None:
     """One example of zeros through network and task: what fails on it would fail on every row."""
     with _plainly(name, "its network does not work"), torch.inference_mode():
-        output = network(blank(spec))
+        batch = task.trial(blank(spec))
+        output = network(batch)
         steps = spec.needs != "pooled"
         if output.dim() != 3 + steps or (output.shape[1], output.shape[-1]) != (1, task.outputs):
             raise Unfit(f"its network gives {list(output.shape)}")
         if task.searches:
-            task.answer(task.respond(network, blank(spec)))
+            task.answer(task.respond(network, batch))
         else:
             task.answer(task.condense(output, torch.zeros(output.shape[1:-1], dtype=torch.int64)))
 

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from netwright.base.errors import BundleError, DataError
 from netwright.base.schema import JSON, Shape
+from netwright.data.packed import Packed
 from netwright.objectives import intervals, losses, metrics
 from netwright.tasks import labels
 from netwright.tasks.settings import make
@@ -167,9 +168,9 @@ class Classify(AbstractTask):
                 columns[f"probability:{word}"] = p_BC[:, code].astype(np.float64)
         return pl.DataFrame(columns)
 
-    def statistics(self, output_KBO: Tensor, target: Tensor) -> pl.DataFrame:
+    def statistics(self, output_KBO: Tensor, target: Packed) -> pl.DataFrame:
         """Columns `truth` and `prediction` (codes, truth -1 if unseen), `log_loss`, `p_positive`."""
-        return self._statistics(self._log_probabilities(output_KBO, self.temperature), target)
+        return self._statistics(self._log_probabilities(output_KBO, self.temperature), target.values)
 
     def constant(self, target: Tensor) -> Tensor:
         """Log of the class frequencies."""

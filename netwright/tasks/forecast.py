@@ -16,6 +16,7 @@ from torch import Tensor
 from netwright.base.errors import BundleError, DataError, RecipeError
 from netwright.base.schema import JSON, Shape
 from netwright.data.kinds.channels import Channels
+from netwright.data.kinds.known import Known
 from netwright.data.packed import Packed
 from netwright.objectives import forecasts, intervals, metrics
 from netwright.tasks.settings import make
@@ -82,8 +83,16 @@ class Forecast(AbstractTask):
         return cls(make(cls.Settings, settings, "task"))
 
     def bind(self, inputs: Inputs) -> None:
-        """Takes over the names of the series."""
-        self.columns = _channels(inputs).columns
+        """Takes over the names of the series; what is known ahead is seen as long before as after."""
+        series, known = _kinds(inputs)
+        self.columns = series.columns
+        if known:
+            known.before, known.ahead = min(series.back, self.settings.horizon), self.settings.horizon
+
+    def fits(self, inputs: Inputs) -> bool:
+        """Whether these are its series, and what is known ahead reaches as far as it does."""
+        series, known = _kinds(inputs)
+        return self.columns == series.columns and (known is None or known.ahead == self.outputs)
 
     @property
     def metrics(self) -> Sequence[metrics.Metric]:
@@ -98,11 +107,11 @@ class Forecast(AbstractTask):
         Raises:
             DataError: If the part is shorter than the horizon.
         """
-        kind, horizon = _channels(inputs), self.settings.horizon
+        kind, horizon = _kinds(inputs)[0], self.settings.horizon
         if not len(rows):
-            return {kind.field().key: Packed(torch.zeros(0, 1), torch.zeros(0, 2).long())}, Packed(
-                torch.zeros(0, 2, 1)
-            )
+            nothing = torch.zeros(0, 2).long()
+            empty = {each.key: Packed(torch.zeros(0, each.shape[1]), nothing) for each in inputs.fields()}
+            return empty, Packed(torch.zeros(0, 2, 1))
         first, last = int(rows[0]), int(rows[-1]) + 1
         x_NF = kind.encode(table.frame(kind.columns, np.arange(last))).values
         if learn:
@@ -117,13 +126,34 @@ class Forecast(AbstractTask):
         stride = -(-count * x_NF.shape[1] // MOST_WINDOWS) if learn else 1
         at_W = torch.arange(begin, begin + count, stride)
         flat = x_NF.T.reshape(-1)
-        origin_W = (torch.arange(x_NF.shape[1])[:, None] * last + at_W).flatten()
-        spans = torch.stack([origin_W - kind.back, torch.full_like(origin_W, kind.back)], dim=1)
+        origin_W = _origins(x_NF.shape[1], x_NF.shape[1], last, at_W)
         ahead_H = torch.arange(horizon)
         before_H = ahead_H - self.period * (ahead_H // self.period + 1)
         now_W1 = flat[origin_W - 1].unsqueeze(1)
         parts = [flat[origin_W.unsqueeze(1) + steps_H] - now_W1 for steps_H in (ahead_H, before_H)]
-        return {kind.field().key: Packed(flat.unsqueeze(1), spans)}, Packed(torch.stack(parts, dim=1))
+        return self.windows(table, inputs, last, at_W), Packed(torch.stack(parts, dim=1))
+
+    def windows(self, table: Table, inputs: Inputs, end: int, at_W: Tensor) -> Mapping[str, Packed]:
+        """For each series the windows whose forecasts begin at these moments: what was, what is known.
+
+        Args:
+            table: Series in order of time.
+            inputs: The fitted kinds.
+            end: Moments of the table that may be read.
+            at_W: The moments, ascending.
+        """
+        series = len(self.columns)
+        found = {}
+        for kind, block in zip(inputs.kinds, inputs.columns, strict=True):
+            names = [column.name for column in block]
+            x_NSD = kind.encode(table.frame(names, np.arange(end))).values
+            x_NSD = x_NSD.unsqueeze(2) if x_NSD.dim() == 2 else x_NSD
+            field = kind.field()
+            before = field.shape[0] - (self.settings.horizon if field.key == Known.name else 0)
+            origin_W = _origins(series, x_NSD.shape[1], end, at_W)
+            spans = torch.stack([origin_W - before, torch.full_like(origin_W, field.shape[0])], dim=1)
+            found[field.key] = Packed(x_NSD.transpose(0, 1).flatten(0, 1), spans)
+        return found
 
     def encode(self, target: pl.DataFrame) -> Tensor:
         """Nothing: a series is its own target."""
@@ -136,7 +166,7 @@ class Forecast(AbstractTask):
     def watch(self, output_KBO: Tensor, target: Tensor) -> dict[str, float]:
         """Mean squared error of the members' mean, and the headline."""
         loss = (output_KBO.mean(0) - target[:, 0]).square().mean().item()
-        return {"loss": loss, "score": self.metrics[0].reduce(self.statistics(output_KBO, target))}
+        return {"loss": loss, "score": self.metrics[0].reduce(self.statistics(output_KBO, Packed(target)))}
 
     def calibrate(self, output_KBO: Tensor, target: Tensor) -> Self:
         """The task with the interval's half width for each step ahead."""
@@ -162,11 +192,11 @@ class Forecast(AbstractTask):
         values = output_KBO.mean(0).double().numpy()
         return pl.DataFrame({f"step:{step + 1}": values[:, step] for step in range(values.shape[1])})
 
-    def statistics(self, output_KBO: Tensor, target: Tensor) -> pl.DataFrame:
+    def statistics(self, output_KBO: Tensor, target: Packed) -> pl.DataFrame:
         """Columns `squared` and `absolute`, means over the steps, and `block`: windows that overlap."""
         import polars as pl
 
-        error_WH = (output_KBO.mean(0) - target[:, 0]).double()
+        error_WH = (output_KBO.mean(0) - target.values[:, 0]).double()
         windows = max(1, len(error_WH) // max(1, len(self.columns)))
         columns = {
             "squared": error_WH.square().mean(1).numpy(),
@@ -178,7 +208,7 @@ class Forecast(AbstractTask):
     def blind(self, train: Packed, target: Packed) -> Rival:
         """The value one period before."""
         words = "the value one step before" if self.period == 1 else f"the value {self.period} steps before"
-        return Rival("seasonal naive", words, self.statistics(target.values[:, 1].unsqueeze(0), target.values))
+        return Rival("seasonal naive", words, self.statistics(target.values[:, 1].unsqueeze(0), target))
 
     def ahead(self, output_KBO: Tensor, last_F: Any, inputs: Inputs) -> pl.DataFrame:
         """One line a series and step: `series`, `step`, `prediction`, `low`, `high`.
@@ -190,7 +220,7 @@ class Forecast(AbstractTask):
         """
         import polars as pl
 
-        kind = _channels(inputs)
+        kind, _ = _kinds(inputs)
         middle_HF = (output_KBO.mean(0).double().numpy() + np.asarray(last_F)[:, None]).T
         half_H = np.full(len(middle_HF), np.nan) if self.half_width is None else np.array(self.half_width)
         ends = [kind.original(middle_HF + sign * half_H[:, None]).T.ravel() for sign in (0.0, -1.0, 1.0)]
@@ -248,8 +278,18 @@ def period(x_NF: npt.NDArray[Any]) -> int:
     return int(peaks[np.argmax(alike[peaks])]) if len(peaks) else 1
 
 
-def _channels(inputs: Inputs) -> Channels:
-    kinds = inputs.kinds
-    if len(kinds) != 1 or not isinstance(kinds[0], Channels):
-        raise RecipeError("a forecast needs series and nothing beside them.", hint="drop the other columns.")
-    return kinds[0]
+def _origins(series: int, lines: int, end: int, at_W: Tensor) -> Tensor:
+    """(series * W,) where the moments stand in lines of `end` moments: one line a series, or one for all."""
+    line_S = torch.arange(series) if lines > 1 else torch.zeros(series, dtype=torch.int64)
+    return (line_S[:, None] * end + at_W).flatten()
+
+
+def _kinds(inputs: Inputs) -> tuple[Channels, Known | None]:
+    kinds = {kind.name: kind for kind in inputs.kinds}
+    series, known = kinds.pop(Channels.name, None), kinds.pop(Known.name, None)
+    if not isinstance(series, Channels) or not isinstance(known, Known | None) or kinds:
+        raise RecipeError(
+            "a forecast needs series, and beside them what is known ahead alone.",
+            hint="drop the other columns, or name them with --known.",
+        )
+    return series, known

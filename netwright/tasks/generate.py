@@ -149,7 +149,7 @@ class Generate(AbstractTask):
     def watch(self, output: Tensor, target: Tensor) -> dict[str, float]:
         """Nats a token, and the headline."""
         nats, tokens = float(output[..., 0].double().sum()), float(output[..., 1].double().sum())
-        score = self.metrics[0].reduce(self.statistics(output, target))
+        score = self.metrics[0].reduce(self.statistics(output, Packed(target)))
         return {"loss": nats / max(1.0, tokens), "score": score}
 
     def calibrate(self, output: Tensor, target: Tensor) -> Self:
@@ -165,9 +165,9 @@ class Generate(AbstractTask):
         probabilities: bool = True,
     ) -> pl.DataFrame:
         """Nats, tokens, hits and characters of each window."""
-        return self.statistics(output_KBO, output_KBO)
+        return self.statistics(output_KBO, Packed(output_KBO[0]))
 
-    def statistics(self, output: Tensor, target: Tensor) -> pl.DataFrame:
+    def statistics(self, output: Tensor, target: Packed) -> pl.DataFrame:
         """Columns `nats`, `tokens`, `hits` and `characters`, a row a window."""
         import polars as pl
 

@@ -136,7 +136,7 @@ def looks_like_classes(cells: pl.Series) -> tuple[int, str] | None:
     distinct = present.n_unique()
     if present.dtype.is_nested() or distinct == 0:
         return None
-    numbers = _as_numbers(present)
+    numbers = as_numbers(present)
     if numbers is None:
         return 70, f"it has {distinct:,} different words"
     if distinct <= 2:
@@ -148,8 +148,8 @@ def looks_like_classes(cells: pl.Series) -> tuple[int, str] | None:
     return 10, f"it has {distinct:,} different values"
 
 
-def _as_numbers(cells: pl.Series) -> npt.NDArray[np.float64] | None:
-
+def as_numbers(cells: pl.Series) -> npt.NDArray[np.float64] | None:
+    """The numbers that the cells are, if nearly all of them are."""
     if cells.dtype.is_temporal():
         return None
     parsed = numbers(cells, comma=has_comma(cells))

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from netwright.base.errors import BundleError, RecipeError
-from netwright.base.schema import JSON, Choice, Finding, Shape
+from netwright.base.schema import JSON, LENGTHS, Choice, Finding, Shape
 from netwright.data.kinds.item import BEGIN, FIRST, Item
 from netwright.data.packed import Packed, gather
 from netwright.objectives import ease, metrics, rankings
@@ -103,6 +103,15 @@ class Recommend(AbstractTask):
         )
         done = "items and users with fewer than three training rows are not stored"
         self.findings = (Finding(name="stored", what=what, count=len(kind.known), done=done),)
+
+    def fits(self, inputs: Inputs) -> bool:
+        """Whether there is an output an item."""
+        return len(interactions(inputs).items) == self.outputs
+
+    def trial(self, inputs: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """One who has taken the last item, at the first moment."""
+        seen = {SEEN: torch.tensor([[BEGIN, FIRST + self.outputs - 1]]), SEEN + LENGTHS: torch.tensor([2])}
+        return {**inputs, **seen, **({MOMENT: torch.zeros(1, dtype=torch.int64)} if self.clock else {})}
 
     @property
     def metrics(self) -> Sequence[metrics.Metric]:
@@ -209,7 +218,7 @@ class Recommend(AbstractTask):
         """Nats an item that is known, and the headline."""
         known = target >= 0
         loss = float(output_KBO[0, known.cpu(), 0].mean()) if bool(known.any()) else 0.0
-        return {"loss": loss, "score": self.metrics[0].reduce(self.statistics(output_KBO, target))}
+        return {"loss": loss, "score": self.metrics[0].reduce(self.statistics(output_KBO, Packed(target)))}
 
     def calibrate(self, output_KBO: Tensor, target: Tensor) -> Self:
         """The task as it is: a softmax over all items is calibrated as it stands."""
@@ -224,9 +233,9 @@ class Recommend(AbstractTask):
         probabilities: bool = True,
     ) -> pl.DataFrame:
         """Nats and rank of each example."""
-        return self.statistics(output_KBO, output_KBO)
+        return self.statistics(output_KBO, Packed(output_KBO[0]))
 
-    def statistics(self, output_KBO: Tensor, target: Tensor) -> pl.DataFrame:
+    def statistics(self, output_KBO: Tensor, target: Packed) -> pl.DataFrame:
         """Columns `nats` and `rank`, a row an example."""
         import polars as pl
 

@@ -16,6 +16,7 @@ from torch import Tensor
 from netwright.base.errors import BundleError, DataError
 from netwright.base.schema import JSON, Shape
 from netwright.data.kinds.numerals import has_comma, numbers
+from netwright.data.packed import Packed
 from netwright.objectives import intervals, losses, metrics
 from netwright.tasks.labels import looks_like_classes
 from netwright.tasks.settings import make
@@ -119,7 +120,7 @@ class Regress(AbstractTask):
         known = ~torch.isnan(target)
         output_KBO, target = output_KBO[:, known], target[known]
         loss = (output_KBO.mean(0).squeeze(-1) - target).square().mean().item()
-        score = self.metrics[0].reduce(self.statistics(output_KBO, target))
+        score = self.metrics[0].reduce(self.statistics(output_KBO, Packed(target)))
         return {"loss": loss, "score": score}
 
     def calibrate(self, output_KBO: Tensor, target: Tensor) -> Self:
@@ -146,12 +147,12 @@ class Regress(AbstractTask):
         prediction, low, high = self._predictions(output_KBO)
         return pl.DataFrame({"prediction": prediction, "low": low, "high": high})
 
-    def statistics(self, output_KBO: Tensor, target: Tensor) -> pl.DataFrame:
+    def statistics(self, output_KBO: Tensor, target: Packed) -> pl.DataFrame:
         """Columns `truth`, `prediction`, `low`, `high`, in the units of the target."""
         import polars as pl
 
         prediction, low, high = self._predictions(output_KBO)
-        truth = self._original(target.double().cpu().numpy())
+        truth = self._original(target.values.double().cpu().numpy())
         columns = {"truth": truth, "prediction": prediction, "low": low, "high": high}
         return pl.DataFrame(columns)
 

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from netwright.base.errors import BundleError, DataError
 from netwright.base.schema import JSON, Shape
+from netwright.data.packed import Packed
 from netwright.objectives import intervals, losses, metrics
 from netwright.tasks.labels import as_labels
 from netwright.tasks.settings import make
@@ -125,7 +126,7 @@ class Tag(AbstractTask):
         output_KBO, target = output_KBO[:, known], target[known]
         p_BL = self._probabilities(output_KBO).clamp(1e-7, 1 - 1e-7)
         loss = torch.nn.functional.binary_cross_entropy(p_BL, target).item()
-        return {"loss": loss, "score": self.metrics[0].reduce(self.statistics(output_KBO, target))}
+        return {"loss": loss, "score": self.metrics[0].reduce(self.statistics(output_KBO, Packed(target)))}
 
     def calibrate(self, output_KBO: Tensor, target: Tensor) -> Self:
         """The task with one temperature for all labels: each label against its absence."""
@@ -165,12 +166,12 @@ class Tag(AbstractTask):
             columns |= {f"probability:{name}": p_BL[:, i] for i, name in enumerate(self.labels)}
         return pl.DataFrame(columns)
 
-    def statistics(self, output_KBO: Tensor, target: Tensor) -> pl.DataFrame:
+    def statistics(self, output_KBO: Tensor, target: Packed) -> pl.DataFrame:
         """Columns `truth:LABEL`, `score:LABEL` and `prediction:LABEL` for each label."""
         import polars as pl
 
         p_BL = self._probabilities(output_KBO).cpu().numpy().astype(np.float64)
-        truth_BL = target.cpu().numpy()
+        truth_BL = target.values.cpu().numpy()
         columns: dict[str, Any] = {}
         for index, label in enumerate(self.labels):
             columns[f"truth:{label}"] = truth_BL[:, index].astype(np.float64)

@@ -122,6 +122,14 @@ class AbstractTask(ABC):
             RecipeError: If they are not what the task works on.
         """
 
+    def fits(self, inputs: Inputs) -> bool:
+        """Whether the restored inputs are those that the restored task works on."""
+        return True
+
+    def trial(self, inputs: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """A batch of these fields with what `examples` puts beside them: a restored network is tried on it."""
+        return inputs
+
     def survey(self, table: Table, rows: Rows, inputs: Inputs) -> Sequence[Finding]:
         """What is odd about these training examples, now that media are decoded."""
         return ()
@@ -186,7 +194,7 @@ class AbstractTask(ABC):
         """One line an example, in the user's own words: `prediction`, then how sure."""
 
     @abstractmethod
-    def statistics(self, output_KBO: Tensor, target: Tensor) -> pl.DataFrame:
+    def statistics(self, output_KBO: Tensor, target: Packed) -> pl.DataFrame:
         """A row an example: what a metric reduces and the bootstrap redraws."""
 
     def constant(self, target: Tensor) -> Tensor:
@@ -196,7 +204,7 @@ class AbstractTask(ABC):
     def blind(self, train: Packed, target: Packed) -> Rival:
         """What the best answer without any input, fitted on training targets, makes of these targets."""
         output = self.constant(train.values).expand(1, len(target), -1)
-        return Rival(*self.blind_words, self.statistics(output, target.values))
+        return Rival(*self.blind_words, self.statistics(output, target))
 
     def simplest(self, train: Packed, target: Packed, seen: Mapping[str, Packed], inputs: Inputs) -> Rival:
         """The first rival of every card: the best answer without any input, or what costs no learning at all.

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
 
@@ -22,7 +22,7 @@ from netwright.data.roles import SAID
 from netwright.data.spelling import Unit
 from netwright.data.tokens import FIRST, UNKNOWN, Tokenizer
 from netwright.objectives import alignment, metrics, transcripts
-from netwright.tasks.labels import looks_like_classes
+from netwright.tasks.labels import as_numbers, looks_like_classes
 from netwright.tasks.settings import make
 from netwright.tasks.task import AbstractTask, Claim, Head, Rival
 
@@ -96,9 +96,9 @@ class Transcribe(AbstractTask):
             return None
         if target.columns[0].lower() in SAID:
             return Claim(strength=95, why="it says what is spoken in the clips beside it")
-        present, found = target.to_series().drop_nulls(), looks_like_classes(target.to_series())
+        present = target.to_series().drop_nulls()
         distinct = present.n_unique()
-        if found is None or found[1].endswith("values") or found[1].endswith("numbers"):
+        if looks_like_classes(present) is None or as_numbers(present) is not None:
             return None
         several = any(" " in text for text in spelling.texts(present.head(100)))
         if len(present) >= 2 * distinct and (distinct <= CLASSES or not several):
@@ -139,7 +139,7 @@ class Transcribe(AbstractTask):
         cells = table.column(inputs.names[0], rows)
         frames_N = torch.from_numpy((cells.list.len().fill_null(0) // bands).to_numpy().astype(np.int64))
         code_NS = self._codes(table.frame(self.columns, rows))
-        least_N = torch.cat([alignment.needed(code_NS.take(each)) for each in _few(len(code_NS))])
+        least_N = torch.cat([alignment.needed(code_S.unsqueeze(0)) for code_S in code_NS.each()])
         if self.settings.stride is None:
             choice = _stride(frames_N, least_N)
             self.settings = replace(self.settings, stride=choice.value)
@@ -170,8 +170,9 @@ class Transcribe(AbstractTask):
         return inputs.encode(table, rows), self._codes(table.frame(self.columns, rows))
 
     def _codes(self, target: pl.DataFrame) -> Packed:
-        said = spelling.codes(self.tokenizer, spelling.texts(target.to_series()))
-        return pack([torch.from_numpy(each) for each in said], torch.empty(0, dtype=torch.int64))
+        texts = spelling.texts(target.to_series())
+        said = [torch.from_numpy(each) for each in spelling.codes(self.tokenizer, texts)]
+        return replace(pack(said, torch.empty(0, dtype=torch.int64)), texts=texts)
 
     def encode(self, target: pl.DataFrame) -> Tensor:
         """(N,) 0, or -1 where a transcript has a token that training did not have."""
@@ -197,8 +198,8 @@ class Transcribe(AbstractTask):
         sums_B2 = torch.stack([nats_KB.mean(0), tokens_B.float()], dim=1).cpu()
         return torch.cat([sums_B2, counted_B4], dim=1).unsqueeze(0)
 
-    def _texts(self, code_BS: Tensor) -> list[str]:
-        return [spelling.read(self.tokenizer, row) for row in code_BS.tolist()]
+    def _texts(self, code_BS: Iterable[Tensor]) -> list[str]:
+        return [spelling.read(self.tokenizer, code_S.tolist()) for code_S in code_BS]
 
     def watch(self, output_KBO: Tensor, target: Tensor) -> dict[str, float]:
         """Nats a token, and the headline."""
@@ -226,29 +227,28 @@ class Transcribe(AbstractTask):
 
         return pl.DataFrame({"prediction": pl.Series(self._texts(output_KBO[0]), dtype=pl.String)})
 
-    def statistics(self, output_KBO: Tensor, target: Tensor) -> pl.DataFrame:
-        """What was said and written down, and how far they are apart in words and in characters."""
-        return self._compared(self._texts(output_KBO[0]), self._texts(target))
+    def statistics(self, output_KBO: Tensor, target: Packed) -> pl.DataFrame:
+        """What the user wrote and what was written down, and how far they are apart; case as it was learned."""
+        return self._compared(self._texts(output_KBO[0]), target.texts)
 
     def _compared(self, said: Sequence[str], truth: Sequence[str]) -> pl.DataFrame:
         import polars as pl
 
-        found = [transcripts.counts(*pair) for pair in zip(said, truth, strict=True)]
+        heard = [text.lower() for text in truth] if self.tokenizer.lower else truth
+        found = [transcripts.counts(*pair) for pair in zip(said, heard, strict=True)]
         columns = {name: [each[place] for each in found] for place, name in enumerate(transcripts.COUNTS[2:])}
         return pl.DataFrame({"truth": list(truth), "prediction": list(said), **columns})
 
     def blind(self, train: Packed, target: Packed) -> Rival:
         """Always the transcript that most training clips have."""
-        counted = Counter(map(tuple, _rows(train)))
+        counted = Counter(tuple(code_S.tolist()) for code_S in train.each())
         best = min(counted, key=lambda each: (-counted[each], each))
-        truth = self._texts(target.whole())
         said = spelling.read(self.tokenizer, best)
-        return Rival(*self.blind_words, self._compared([said] * len(truth), truth))
+        return Rival(*self.blind_words, self._compared([said] * len(target), target.texts))
 
     def rivals(self, train: Packed, target: Packed) -> list[Rival]:
         """Writing nothing: one error a word, which bad transcripts easily surpass."""
-        truth = self._texts(target.whole())
-        return [Rival("nothing", "writing nothing", self._compared([""] * len(truth), truth))]
+        return [Rival("nothing", "writing nothing", self._compared([""] * len(target), target.texts))]
 
     def state(self) -> tuple[JSON, Mapping[str, Tensor]]:
         """Column, settings and tokens."""
@@ -284,9 +284,6 @@ class AlignedHead(Head):
 
     masked = True
 
-    def __init__(self, members: int, width: int, outputs: int) -> None:
-        super().__init__(members, width, outputs)
-
     def forward(self, features_KBD: Tensor, mask_BT: Tensor | None = None) -> Tensor:
         """Outputs of every member."""
         output_KBTV = super().forward(features_KBD)
@@ -310,14 +307,3 @@ def _stride(frames_N: Tensor, least_N: Tensor) -> Choice:
     clip = float(frames_N.double().median()) / stride
     why = f"leaves {clip:.0f} steps for the {float(least_N.double().median()):.0f} that a transcript takes"
     return Choice(value=stride, why=why)
-
-
-def _rows(codes: Packed) -> list[list[int]]:
-    assert codes.spans is not None
-    values = codes.values.tolist()
-    return [values[start : start + length] for start, length in codes.spans.tolist()]
-
-
-def _few(count: int) -> Sequence[Tensor]:
-    """Rows of a transcript each: padded together, one of a megabyte would make all as long."""
-    return torch.split(torch.arange(count), 1)

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Self
 
@@ -213,21 +213,19 @@ class Translate(AbstractTask):
 
         return pl.DataFrame({"prediction": self._words(output_KBO[0])}, schema={"prediction": pl.String})
 
-    def statistics(self, output_KBO: Tensor, target: Tensor) -> pl.DataFrame:
+    def statistics(self, output_KBO: Tensor, target: Packed) -> pl.DataFrame:
         """Counts of `translations.counts`, and `answer` and `reference`."""
-        return _compared(self._words(output_KBO[0]), self._words(target))
+        return _compared(self._words(output_KBO[0]), self._words(target.each()))
 
-    def _words(self, codes_BT: Tensor) -> list[str]:
-        return [self.tokenizer.decode(row).strip() for row in codes_BT.tolist()]
+    def _words(self, codes_BT: Iterable[Tensor]) -> list[str]:
+        return [self.tokenizer.decode(codes_T.tolist()).strip() for codes_T in codes_BT]
 
     def simplest(self, train: Packed, target: Packed, seen: Mapping[str, Packed], inputs: Inputs) -> Rival:
         """The source as it stands."""
         source = _source(inputs)
         packed = seen[source.field().key]
-        assert packed.spans is not None
-        values = packed.values.numpy()
-        copies = [source.tokenizer.decode(values[at : at + size]) for at, size in packed.spans.tolist()]
-        return Rival("copy", "the source as it stands", _compared(copies, self._words(target.whole())))
+        copies = [source.tokenizer.decode(codes_T.tolist()) for codes_T in packed.each()]
+        return Rival("copy", "the source as it stands", _compared(copies, self._words(target.each())))
 
     def rivals(self, train: Packed, target: Packed) -> list[Rival]:
         """None beside the copied source."""

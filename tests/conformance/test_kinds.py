@@ -14,7 +14,7 @@ from netwright.base.schema import Column
 from netwright.data.kinds import KINDS
 from netwright.data.packed import Packed
 
-BUILT = [name for name in KINDS if name not in ("channels", "item")]  # of many columns; tests of their own
+BUILT = [name for name in KINDS if name not in ("channels", "known", "item")]  # tests of their own
 TRAIN: dict[str, Any] = {
     "number": ["1", "2.5", None, "4", "1e3", "-7"] * 5,
     "category": ["red", "blue", None, "red", "red", "blue"] * 5,
@@ -85,6 +85,20 @@ def test_a_restored_kind_encodes_the_same_bits(name: str) -> None:
     assert torch.equal(kind.encode(block).values, again.encode(block).values)
     assert kind.field() == again.field()
     assert kind.notes(block) == again.notes(block)
+
+
+def test_what_is_known_ahead_is_a_value_for_all_series_or_one_for_each() -> None:
+    block = pl.DataFrame({"heat": [1.0, 2.0, 4.0] * 5, "day": ["on", "off", "on"] * 5})
+    columns = [Column(name=name, kind="known", role="input", why="") for name in block.columns]
+    kind = KINDS["known"].fit(block, columns)
+    values = kind.encode(block).values
+    assert values.shape == (15, 1, 3)
+    assert values[:3, 0, 1:].tolist() == [[1.0, 0.0], [0.0, 1.0], [1.0, 0.0]]
+    new = pl.DataFrame({"heat": [[1.0, 2.0], [4.0, 1.0]], "day": [["on", "off"], ["never seen", "on"]]})
+    again = KINDS["known"].restore(*kind.state())
+    assert torch.equal(kind.encode(new).values, again.encode(new).values)
+    assert torch.equal(again.encode(new).values[0], values[:2, 0])
+    assert again.encode(new).values[1, 0, 1:].tolist() == [0.0, 0.0]
 
 
 def test_an_unseen_category_is_said() -> None:

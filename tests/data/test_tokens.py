@@ -8,6 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from netwright.base import strict
 from netwright.base.errors import BundleError
 from netwright.data.packed import Packed, gather, pack, sizes
 from netwright.data.tokens import FIRST, UNKNOWN, How, Tokenizer
@@ -88,3 +89,16 @@ def test_windows_may_overlap_and_need_no_padding() -> None:
     packed = Packed(torch.arange(8), spans)
     assert packed.take(torch.tensor([0, 1, 2])).tolist() == [[0, 1, 2, 3], [2, 3, 4, 5], [4, 5, 6, 7]]
     assert sizes({"x": packed}) is None
+
+
+def test_a_vocabulary_of_endless_lists_is_refused_before_it_is_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(strict, "MAX_VALUES", 1_000)
+    monkeypatch.setattr(strict.json, "loads", lambda *_, **__: pytest.fail("it was parsed"))
+    with pytest.raises(BundleError, match="values"):
+        Tokenizer.from_bytes(b"[" + b"{}," * 2_000 + b"{}]")
+
+
+def test_examples_one_by_one_are_not_padded() -> None:
+    ragged = pack([torch.arange(3), torch.arange(50), torch.arange(0)], torch.zeros(0, dtype=torch.int64))
+    assert [len(each) for each in ragged.each()] == [3, 50, 0]
+    assert [int(each) for each in Packed(torch.arange(4)).each()] == [0, 1, 2, 3]

@@ -256,3 +256,12 @@ def test_order_is_a_function_of_seed_and_epoch_and_covers_every_row() -> None:
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
     assert sorted(first.tolist()) == list(range(256))
+
+
+def test_memory_is_measured_on_the_longest_examples() -> None:
+    lengths = torch.tensor([1] * 50 + [400] * 50)  # sorted by length, as word lists often are
+    spans = torch.stack([torch.zeros(100, dtype=torch.int64), lengths], dim=1)
+    feed = TensorFeed(inputs={"text": Packed(torch.ones(400, 1), spans)})
+    batch = feed.take(feed.longest(8))
+    assert batch.inputs["text"].shape == (8, 400, 1)
+    assert TensorFeed(inputs={"x": Packed(torch.ones(5, 2))}).longest(8).tolist() == [0, 1, 2, 3, 4]

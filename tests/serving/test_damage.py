@@ -18,6 +18,7 @@ import pytest
 import safetensors.torch
 import torch
 
+from netwright.base import strict
 from netwright.base.errors import BundleError
 from netwright.serving import bundle as bundles
 from netwright.serving import header
@@ -123,7 +124,7 @@ def test_what_was_never_a_model_is_said_so(content: bytes, like: str) -> None:
 
 
 def test_a_small_text_that_would_become_many_values_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(header, "MAX_VALUES", 1000)
+    monkeypatch.setattr(strict, "MAX_VALUES", 1000)
     many = "[" + "[]," * 1000 + "0]"
     refused(safetensors.torch.save({}, {"netwright": many}), like="values")
 

@@ -8,8 +8,10 @@ import numpy as np
 import polars as pl
 import pytest
 
-from netwright import build
-from netwright.base.errors import DataError
+import netwright
+from netwright import build, request
+from netwright import prepare as preparing
+from netwright.base.errors import DataError, RecipeError
 from netwright.cli.main import run
 
 
@@ -100,3 +102,112 @@ def test_forecast_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixt
     series(40).write_csv(tmp_path / "short.csv")
     assert run(["predict", out, str(tmp_path / "short.csv")]) == 2
     assert "moments" in capsys.readouterr().err
+
+
+def driven(rows: int = 400, ahead: int = 0) -> pl.DataFrame:
+    """A load that follows the heat and the days off at once; of the last rows it is not known yet."""
+    draw = np.random.default_rng(1)
+    heat, off = draw.normal(size=rows).round(2), draw.random(rows) < 0.2
+    load = 5 + 2 * heat + 3 * off + 0.1 * draw.normal(size=rows)
+    load[rows - ahead :] = np.nan
+    time = np.datetime64("2024-01-01T00", "us") + np.arange(rows) * np.timedelta64(1, "h")
+    columns = {"date": pl.Series(time), "load": load, "heat": heat, "off": np.where(off, "yes", "no")}
+    return pl.DataFrame(columns).with_columns(pl.col("load").fill_nan(None))
+
+
+KNOWN = {"target": "load", "horizon": 4, "known": ("heat", "off"), "minutes": 2}
+QUICK = {"learning.epochs": 2, "kind.load.back": 8}
+
+
+def test_what_is_known_ahead_is_used() -> None:
+    found = build.fit(driven(), **KNOWN, set=QUICK)
+    assert found.card["target"] == ["load"]
+    assert found.card["baselines"]["linear"]["value"] < 0.1 * found.card["baselines"]["blind"]["value"]
+    assert found.card["metric"]["value"] < 0.1
+    again = found.model.predict(driven(rows=400, ahead=4))
+    truth = driven()["load"][-4:].to_numpy()
+    assert np.abs(again["prediction"].to_numpy() - truth).max() < 1.0
+    other = driven(ahead=4).with_columns(heat=pl.col("heat") + pl.int_range(pl.len()).ge(396).cast(pl.Float64))
+    assert (found.model.predict(other)["prediction"] - again["prediction"] > 1.0).all()
+    assert found.model.evaluate(driven())["metric"]["value"] < 0.1
+
+
+@pytest.mark.parametrize("family", ["convolutional", "recurrent", "transformer"])
+def test_every_family_takes_what_is_known_ahead(family: str) -> None:
+    found = build.fit(driven(200), **KNOWN, network=family, set={**QUICK, "network.width": 16})
+    same, other = (
+        found.model.predict(driven(200, ahead=4).with_columns(heat=pl.col("heat") + shift))
+        for shift in (0.0, 3.0)
+    )
+    assert same.height == 4
+    assert (same["prediction"] != other["prediction"]).all()
+
+
+def test_prices_of_each_series_of_a_long_table_are_its_own() -> None:
+    wide = driven(200)
+    apart = wide.with_columns(heat=pl.col("heat").reverse(), load=5 + 2 * pl.col("heat").reverse())
+    long = pl.concat(
+        [each.with_columns(unique_id=pl.lit(name)) for name, each in (("a", wide), ("b", apart))]
+    ).select("date", "unique_id", pl.col("load").alias("y"), "heat")
+    asked = {"horizon": 4, "known": "heat", "minutes": 2}
+    model = build.fit(long, **asked, set={"learning.epochs": 2, "kind.a.back": 8, "kind.b.back": 8}).model
+    later = pl.col("date") > wide["date"][159]
+    parted = preparing.prepare(long.filter(~later), request.make({**asked, "test": long.filter(later)}))
+    assert len(parted.split.test) == 40
+    pairs = zip(wide["heat"], apart["heat"], strict=True)
+    assert parted.table.cells["heat"].to_list() == [list(each) for each in pairs]
+    late = pl.col("date") > wide["date"][-5]
+    plain = model.predict(long.with_columns(y=pl.when(late).then(None).otherwise("y")))
+    assert plain["series"].to_list() == ["a"] * 4 + ["b"] * 4
+    dearer = pl.when(late & (pl.col("unique_id") == "b")).then(pl.col("heat") + 1).otherwise("heat")
+    other = model.predict(long.with_columns(heat=dearer, y=pl.when(late).then(None).otherwise("y")))
+    moved = (other["prediction"] - plain["prediction"]).to_numpy()
+    assert (moved[:4] == 0).all() and (moved[4:] > 1).all()
+
+
+def test_rows_that_are_still_to_come_are_not_learned_from() -> None:
+    asked = {**KNOWN, "set": QUICK}
+    first, second = build.fit(driven(400)[:396], **asked), build.fit(driven(400, ahead=4), **asked)
+    assert first.card["metric"] == second.card["metric"]
+    assert any("4 moments come after" in each["what"] for each in second.card["findings"])
+
+
+def test_what_is_not_known_ahead_is_said() -> None:
+    model = build.fit(driven(200), **KNOWN, set=QUICK).model
+    with pytest.raises(DataError, match=r"needs heat, off of 4 moments after the last value.* has 0"):
+        model.predict(driven(200))
+    with pytest.raises(DataError, match="has 3"):
+        model.predict(driven(200, ahead=4)[:-1])
+    some = driven(200, ahead=4).with_columns(off=pl.when(pl.int_range(pl.len()) < 198).then("off"))
+    with pytest.raises(DataError, match=r"'off'.* empty in 2 of the 4 moments.* 3 after the last value"):
+        model.predict(some)
+    with pytest.raises(DataError, match="no column 'heat'"):
+        model.predict(driven(200, ahead=4).drop("heat"))
+    with pytest.raises(DataError, match="held numbers"):
+        model.predict(driven(200, ahead=4).with_columns(heat=pl.lit("warm")))
+    for known, words in (("heta", "did you mean 'heat'"), ("load", "both --known and --target")):
+        with pytest.raises(DataError) as caught:
+            build.check(driven(), **{**KNOWN, "known": known})
+        assert words in str(caught.value)
+    with pytest.raises(DataError, match="1 to 100 can be used"):
+        names = pl.Series([f"day {row}" for row in range(400)])
+        build.check(driven().with_columns(off=names), **KNOWN)
+    some = driven().with_columns(heat=pl.when(pl.int_range(pl.len()) != 7).then("heat"))
+    assert any("1 values that are known" in each.what for each in build.check(some, **KNOWN))
+    with pytest.raises(RecipeError, match="cannot be of kind 'text'"):
+        build.check(driven(), **KNOWN, kinds={"off": "text"})
+    with pytest.raises(RecipeError, match="forecasts alone"):
+        build.check({"text": ["words"] * 50, "label": [0, 1] * 25}, known="text", task="classify")
+
+
+def test_a_run_with_known_columns_is_repeated_and_goes_on(tmp_path: Path) -> None:
+    source, again = tmp_path / "load.csv", tmp_path / "again"
+    driven(200).write_csv(source)
+    asked = ["train", str(source), "--horizon", "4", "--target", "load", "--known", "heat,off", "--quiet"]
+    by_hand = ["--set", "learning.epochs=2", "--set", "kind.load.back=8", "--kind", "off=category"]
+    assert run([*asked, *by_hand, "--out", str(tmp_path / "first")]) == 0
+    assert run([*asked, *by_hand, "--recipe", str(tmp_path / "first"), "--out", str(again)]) == 0
+    first, second = (netwright.load(tmp_path / name / "model.safetensors") for name in ("first", "again"))
+    weights = zip(first.network.state_dict().values(), second.network.state_dict().values(), strict=True)
+    assert all(bool((one == other).all()) for one, other in weights)
+    assert first.card["columns"] == second.card["columns"]

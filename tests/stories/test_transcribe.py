@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,16 @@ import pytest
 import soundfile
 import torch
 
-from netwright import build
-from netwright.base.errors import NetwrightError
+from netwright import build, request
+from netwright import prepare as preparing
+from netwright.base.errors import NetwrightError, RecipeError
+from netwright.base.schema import Choice, Recipe
 from netwright.cli.main import run
+from netwright.data.packed import Packed, pack
+from netwright.data.table import Table
+from netwright.data.tokens import FIRST
 from netwright.serving.predict import load
+from netwright.tasks.transcribe import Transcribe
 
 PITCHES = {"low": 300.0, "mid": 800.0, "high": 1_600.0, "top": 3_000.0}
 RATE = 8_000
@@ -224,3 +231,49 @@ def test_a_recipe_with_settings_by_hand_gives_the_same_network(tones: Path, tmp_
     assert again.model.spec.stride == 2
     assert again.model.task.settings == first.model.task.settings
     assert again.card["metrics"] == first.card["metrics"]
+
+
+def test_a_recipe_of_other_clips_says_how_transcripts_are_cut(tones: Path, tmp_path: Path) -> None:
+    asked = request.make({"minutes": 2})
+    plain = preparing.prepare(tones, asked)
+    older = {name: Choice(value=choice.value, why=choice.why) for name, choice in plain.choices.items()}
+    older |= {"task.unit": Choice(value="characters", why="it was so there")}
+    assert plain.choices["task.unit"].value == "words"
+    facts = asdict(Recipe(version="0", seed=0, choices=older))
+    (tmp_path / "recipe.json").write_text(json.dumps(facts))
+    made, _ = build._prepared(tones, replace(asked, recipe=tmp_path))
+    assert isinstance(made.task, Transcribe)
+    assert (made.task.settings.unit, made.task.tokenizer.how) == ("characters", "characters")
+    facts["choices"]["task.beam"] = {"value": -3, "why": "", "by": "derived"}
+    (tmp_path / "recipe.json").write_text(json.dumps(facts))
+    with pytest.raises(RecipeError, match="beam"):
+        build._prepared(tones, replace(asked, recipe=tmp_path))
+
+
+def test_one_long_transcript_does_not_make_all_as_long(tones: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    task = Transcribe.fit(pl.DataFrame({"said": ["high low", "low"] * 30}), {})
+    said = [[FIRST] * count for count in (1, 30_000, 2)]
+    texts = [" ".join(["high"] * len(each)) for each in said]
+    truth = replace(pack([torch.tensor(each) for each in said], torch.zeros(0, dtype=torch.int64)), texts=texts)
+    monkeypatch.setattr(Packed, "take", lambda *_: pytest.fail("it was padded"))
+    found = task.statistics(torch.full((1, 3, 4), FIRST), truth)
+    assert found["words"].to_list() == [1, 30_000, 2]
+    task.blind(truth, truth)
+
+
+def test_the_truth_is_what_the_user_wrote_and_case_is_ignored_where_it_is_not_learned() -> None:
+    task = Transcribe.fit(pl.DataFrame({"said": ["Ann ran", "ran", "an"] * 30}), {"unit": "characters"})
+    truth = task._codes(pl.DataFrame({"said": ["Ann ran", "Zoë ran", "ran"]})).some(torch.tensor([0, 1]))
+    said = torch.nn.utils.rnn.pad_sequence(list(truth.each()), batch_first=True)
+    found = task.statistics(said.unsqueeze(0), truth)
+    assert found["truth"].to_list() == ["Ann ran", "Zoë ran"]
+    assert found["prediction"][0] == "ann ran"
+    assert found["word_edits"].to_list() == [0, 1]
+
+
+def test_clips_with_whole_numbers_beside_them_are_not_transcribed(tones: Path) -> None:
+    cells = pl.DataFrame(
+        {"file": [f"{row}.wav" for row in range(30)], "level": [str(row % 20) for row in range(30)]}
+    )
+    table = Table(cells=cells, source="clips", kinds={"file": "audio"})
+    assert Transcribe.claims_in(cells.select("level"), table) is None

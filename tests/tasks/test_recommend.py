@@ -12,7 +12,10 @@ import torch
 from netwright import prepare as preparing
 from netwright import request, training
 from netwright.base.errors import DataError
+from netwright.data.columns import Inputs
+from netwright.data.kinds.item import FIRST, Item
 from netwright.data.packed import gather
+from netwright.serving.restore import blank
 from netwright.tasks.network import build
 from netwright.tasks.ranking import MOMENT, SEEN, WINDOWS, Clock
 from netwright.tasks.recommend import Recommend
@@ -191,3 +194,15 @@ def test_oddities_are_said() -> None:
     assert {"no time", "odd ratings", "mixed", "duplicates", "ratings", "stored"} <= set(said)
     assert said["no time"].count == 4
     assert said["duplicates"].count == 7
+
+
+def test_a_model_whose_names_and_outputs_differ_is_refused() -> None:
+    made = prepared(clusters())
+    inputs = Inputs.restore(made.columns, made.inputs.state())
+    assert made.task.fits(inputs)
+    kind = inputs.kinds[0]
+    assert isinstance(kind, Item)
+    kind.items = kind.items[:2]
+    assert not made.task.fits(inputs)
+    batch = made.task.trial(blank(made.spec))
+    assert int(batch[SEEN].max()) == FIRST + made.task.outputs - 1

@@ -15,6 +15,7 @@ KINDS = Registry(
         "audio": "netwright.data.kinds.audio:Audio",
         "series": "netwright.data.kinds.series:Series",
         "channels": "netwright.data.kinds.channels:Channels",
+        "known": "netwright.data.kinds.known:Known",
         "item": "netwright.data.kinds.item:Item",
     },
 )
@@ -25,6 +26,9 @@ GUESSED = ("image", "audio", "date", "number", "series", "text", "category")
 
 MEDIA = frozenset({"image", "audio"})
 """Kinds whose cells may be paths: resolved against the table's folder, and one block a column."""
+
+TIMED = ("channels", "known")
+"""Kinds of the columns of a table in order of time."""
 
 ALONE = MEDIA | {"text", "series"}
 """Kinds that make one block a column."""

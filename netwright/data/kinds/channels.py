@@ -69,7 +69,14 @@ class Channels(AbstractKind):
 
     def field(self) -> Field:
         """Frames (L, 1), relative to their last step."""
-        return Field(key="channels", columns=self.columns, layout="frames", shape=(self.back, 1), anchored=True)
+        return Field(
+            key=self.name,
+            columns=self.columns,
+            layout="frames",
+            shape=(self.back, 1),
+            even=True,
+            anchored=True,
+        )
 
     def encode(self, block: pl.DataFrame) -> Packed:
         """(N, F) float32 scaled values; the task cuts windows out of them."""

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from netwright.base import strict
 from netwright.base.errors import BundleError, DataError
 from netwright.base.schema import JSON, Choice, Column, Field
 from netwright.data import ratings
@@ -182,7 +183,7 @@ class Item(AbstractKind):
         """
         try:
             names = {str(role): str(name) for role, name in facts["names"].items()}
-            items = json.loads(tensors["items"].numpy().tobytes())
+            items = strict.parse(tensors["items"].numpy().tobytes().decode())
             columns, longest = [str(name) for name in facts["columns"]], int(facts["longest"])
             users, lengths, flat = (tensors[key] for key in ("users", "lengths", "histories"))
         except (KeyError, TypeError, ValueError, AttributeError) as error:

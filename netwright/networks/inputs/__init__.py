@@ -35,7 +35,7 @@ def make(field: Field, embedding: str, width: int) -> Made:
     if field.layout == "tokens":
         return Bag(field, BAG)
     if field.layout == "frames":
-        return Window(field) if field.anchored else Pieces(field)
+        return Window(field) if field.even else Pieces(field)
     raise AssertionError(f"no input for layout {field.layout!r}")
 
 

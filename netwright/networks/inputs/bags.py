@@ -50,7 +50,7 @@ class Bag(nn.Module):
 
 
 class Window(nn.Module):
-    """Frames of one length, side by side, relative to the last."""
+    """Frames of one length, side by side."""
 
     def __init__(self, field: Field) -> None:
         super().__init__()

@@ -16,6 +16,11 @@ ORDERED = ("tokens", "frames", "image")
 """Layouts whose examples have an order of steps."""
 
 
+def ordered(field: Field) -> bool:
+    """Whether steps are read one after the other; what is known ahead enters as columns do."""
+    return field.layout in ORDERED and (field.anchored or not field.even)
+
+
 class Steps(nn.Module):
     """One ordered field as vectors a step: tokens embedded, frames and rows of pixels mapped linearly.
 
