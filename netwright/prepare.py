@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from netwright.data.split import Split
     from netwright.tasks.task import AbstractTask
 
+MEASURING, FEWEST = 0.2, 200
+"""Share of the minutes in which test rows are answered, where each takes long; and how many always are."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Prepared:
@@ -109,7 +112,9 @@ def prepare(source: Any, request: Request) -> Prepared:
         rule=rule,  # type: ignore[arg-type]
         seed=request.seed,
         stratify=claim_name == "classify",
+        halve=TASKS[claim_name].calibrates,
     )
+    parts = _affordable(parts, TASKS[claim_name].seconds_an_answer, request.minutes)
     decided, said, derived = _decide(table, parts, assigned, claim_name, request)
     decoded, parts, damaged = _decode(table, parts, decided)
     task = TASKS[claim_name].fit(
@@ -117,6 +122,7 @@ def prepare(source: Any, request: Request) -> Prepared:
     )
     inputs = columns.Inputs.fit(decoded, decided, parts.train)
     task.bind(inputs)
+    _ = task.metrics  # one that the task does not know is refused before anything is learned
     findings = _once(
         (
             *table.findings,
@@ -207,6 +213,24 @@ def _decode(table: Table, parts: Split, decided: Sequence[Column]) -> tuple[Tabl
         test=parts.test[~np.isin(parts.test, lost)],
     )
     return decoded, kept if len(lost) else parts, findings
+
+
+def _affordable(parts: Split, seconds_an_answer: float, minutes: float) -> Split:
+    """The split with at most as many test rows, evenly spaced, as can be answered in a share of the minutes."""
+    most = max(FEWEST, int(MEASURING * 60 * minutes / seconds_an_answer)) if seconds_an_answer else 0
+    rows = parts.test
+    if not 0 < most < len(rows):
+        return parts
+    kept = rows[np.linspace(0, len(rows) - 1, most).astype(np.int64)]
+    finding = Finding(
+        name="test rows",
+        what=f"answers to all {len(rows):,} test rows would take more than a fifth of the minutes",
+        count=len(rows) - most,
+        done=f"measured on {most:,} of them, evenly spaced; more --minutes measure more",
+        severity="warning",
+    )
+    seen = np.intersect1d(parts.test_seen, kept)
+    return replace(parts, test=kept, test_seen=seen, findings=(*parts.findings, finding))
 
 
 def _once(findings: Sequence[Finding]) -> tuple[Finding, ...]:

@@ -60,6 +60,7 @@ def make(
     rule: Rule = "random",
     seed: int,
     stratify: bool,
+    halve: bool = True,
 ) -> Split:
     """Divides the rows of a table.
 
@@ -71,6 +72,7 @@ def make(
         rule: How rows are drawn where only a share is said.
         seed: Of the draws.
         stratify: Whether classes are kept in proportion.
+        halve: Whether half of the validation rows calibrates; if not, all of them select.
 
     Raises:
         DataError: If there are too few rows or groups, or named rows are not there.
@@ -85,7 +87,7 @@ def make(
         train = divider.before(train, np.union1d(held, tested))
     if not len(train):
         raise too_few(table, 0)
-    select, calibrate, shared = divider.halves(held)
+    select, calibrate, shared = divider.halves(held) if halve else (held, NONE, False)
     seen = divider.seen(tested, rest, named="test")
     divider.seen(held if "validation" in parts else NONE, train, named="validation")
     if shared:

@@ -47,6 +47,7 @@ class Translate(AbstractTask):
     name = "translate"
     needs = "decoder"
     searches = True
+    seconds_an_answer = 10e-3
     calibrates = False
 
     @dataclass(frozen=True, kw_only=True)
@@ -188,8 +189,7 @@ class Translate(AbstractTask):
 
         values = output[0].double().cpu().numpy()
         frame = pl.DataFrame({name: values[:, place] for place, name in enumerate(STATISTICS)})
-        nats = float(frame["nats"].sum()) / max(1.0, float(frame["tokens"].sum()))
-        return {"loss": nats, "score": self.watched.reduce(frame)}
+        return {"loss": sequences.per(frame, "nats", "tokens"), "score": self.watched.reduce(frame)}
 
     def calibrate(self, output: Tensor, target: Tensor) -> Self:
         """The task as it is: an answer is searched for, it has no probability to be mended."""

@@ -185,6 +185,19 @@ def test_pairs_that_share_a_sentence_stay_together() -> None:
         assert not any(parts[first][side] & parts[second][side] for side in ("en", "nl"))
 
 
+def test_a_part_of_many_test_rows_is_measured_and_said_and_no_row_waits_to_calibrate() -> None:
+    from netwright.prepare import prepare
+    from netwright.request import Request
+
+    whole = prepare(pairs(1_200), Request(target=("nl",)))
+    some = prepare(pairs(1_200), Request(target=("nl",), minutes=0.05))
+    assert len(whole.split.test) > 200 and not any(each.name == "test rows" for each in whole.findings)
+    assert len(some.split.test) == 200 and set(some.split.test) < set(whole.split.test)
+    said = {each.name: each for each in some.findings}["test rows"]
+    assert "200" in said.done and said.count == len(whole.split.test) - 200
+    assert not len(some.split.calibrate) and len(some.split.select) == len(whole.split.select) >= 200
+
+
 def test_half_a_pair_and_a_book_are_left_out(tmp_path: Path) -> None:
     frame = pairs(200)
     odd = pl.DataFrame(
