@@ -22,9 +22,6 @@ if TYPE_CHECKING:
     from netwright.data.split import Split
     from netwright.tasks.task import AbstractTask
 
-MEASURING, FEWEST = 0.2, 200
-"""Share of the minutes in which test rows are answered, where each takes long; and how many always are."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class Prepared:
@@ -89,20 +86,12 @@ def prepare(source: Any, request: Request) -> Prepared:
         RecipeError: If what was asked for does not fit the data.
     """
     table = _in_order(readers.read(source, options(request)), request)
-    table = pairing.arrange(table, request.target, request.drop, request.task or None)
-    asked = roles.Asked(
-        target=() if table.shape == "series" else request.target,
-        drop=request.drop,
-        keep=request.keep,
-        time=request.time,
-        group=request.group,
-        weight=request.weight,
-    )
+    table = pairing.arrange(table, _asked(table, request), request.task or None)
     table, wheres = _with_own_rows(table, request)
     rule = "order" if table.shape in ("corpus", "series") else request.split
     if table.shape == "ratings" and rule == "random":
         rule, wheres = _last_ones(table, wheres)
-    assigned = roles.assign(table, asked)
+    assigned = roles.assign(table, _asked(table, request))
     claim_name, why = choose_task(table.frame(assigned.targets), table, request)
     parts = split.make(
         table,
@@ -114,7 +103,7 @@ def prepare(source: Any, request: Request) -> Prepared:
         stratify=claim_name == "classify",
         halve=TASKS[claim_name].calibrates,
     )
-    parts = _affordable(parts, TASKS[claim_name].seconds_an_answer, request.minutes)
+    parts = split.affordable(parts, TASKS[claim_name].seconds_an_answer, request.minutes)
     decided, said, derived = _decide(table, parts, assigned, claim_name, request)
     decoded, parts, damaged = _decode(table, parts, decided)
     task = TASKS[claim_name].fit(
@@ -145,10 +134,30 @@ def prepare(source: Any, request: Request) -> Prepared:
         choices={
             "data.split": Choice(value=parts.rule, why=parts.why),
             "task": Choice(value=claim_name, why=why, by="user" if request.task else "derived"),
-            **{f"task.{name}": choice for name, choice in task.decided.items()},
             **derived,
+            **_decided(task, inputs),
         },
     )
+
+
+def _asked(table: Table, request: Request) -> roles.Asked:
+    """The columns that flags name."""
+    return roles.Asked(
+        target=() if table.shape == "series" else request.target,
+        drop=request.drop,
+        keep=request.keep,
+        time=request.time,
+        group=request.group,
+        weight=request.weight,
+    )
+
+
+def _decided(task: AbstractTask, inputs: columns.Inputs) -> dict[str, Choice]:
+    """What task and kinds chose when they were fitted."""
+    found = {f"task.{name}": choice for name, choice in task.decided.items()}
+    for kind in inputs.kinds:
+        found |= {f"kind.{kind.reads()[0]}.{name}": choice for name, choice in kind.decided.items()}
+    return found
 
 
 def _decide(
@@ -213,24 +222,6 @@ def _decode(table: Table, parts: Split, decided: Sequence[Column]) -> tuple[Tabl
         test=parts.test[~np.isin(parts.test, lost)],
     )
     return decoded, kept if len(lost) else parts, findings
-
-
-def _affordable(parts: Split, seconds_an_answer: float, minutes: float) -> Split:
-    """The split with at most as many test rows, evenly spaced, as can be answered in a share of the minutes."""
-    most = max(FEWEST, int(MEASURING * 60 * minutes / seconds_an_answer)) if seconds_an_answer else 0
-    rows = parts.test
-    if not 0 < most < len(rows):
-        return parts
-    kept = rows[np.linspace(0, len(rows) - 1, most).astype(np.int64)]
-    finding = Finding(
-        name="test rows",
-        what=f"answers to all {len(rows):,} test rows would take more than a fifth of the minutes",
-        count=len(rows) - most,
-        done=f"measured on {most:,} of them, evenly spaced; more --minutes measure more",
-        severity="warning",
-    )
-    seen = np.intersect1d(parts.test_seen, kept)
-    return replace(parts, test=kept, test_seen=seen, findings=(*parts.findings, finding))
 
 
 def _once(findings: Sequence[Finding]) -> tuple[Finding, ...]:
@@ -338,7 +329,8 @@ def _with_own_rows(table: Table, request: Request) -> tuple[Table, dict[str, spl
     for part, where in (("test", request.test), ("validation", request.validation)):
         found = split.Where(kind="path") if is_path(where) else split.parse_where(where)
         if found.kind == "path":
-            extra = readers.read(where, replace(options(request), like=tuple(table.columns)))
+            like = replace(options(request), like=tuple(table.columns), texts=table.options.texts)
+            extra = readers.read_like(where, like)
             table, rows = append(table, extra)
             found = split.Where(kind="rows_given", rows=rows, text=extra.source)
         wheres[part] = found

@@ -49,6 +49,7 @@ class Recommend(AbstractTask):
     calibrates = False
     compares = True
     seconds_an_answer = 1.5e-3
+    takes = ("top",)
     blind_words = ("popular", "the most popular items")
 
     @dataclass(frozen=True, kw_only=True)

@@ -149,7 +149,8 @@ def _likeliest(score_RV: Tensor, some: int) -> tuple[Tensor, Tensor]:
     if whole <= some * BLOCK:
         return score_RV.topk(some, dim=1)
     code_X = torch.arange(score_RV.shape[1], device=score_RV.device)
-    block_RC = score_RV[:, :whole].unflatten(1, (-1, BLOCK)).amax(2).topk(some, dim=1, sorted=False).indices
+    most_RX = score_RV[:, :whole].view(len(score_RV), -1, BLOCK).amax(2)
+    block_RC = most_RX.topk(some, dim=1, sorted=False).indices
     inside_RX = (block_RC.unsqueeze(2) * BLOCK + code_X[:BLOCK]).flatten(1)
     code_RX = torch.cat([inside_RX, code_X[whole:].expand(len(score_RV), -1)], dim=1)
     top_RC, place_RC = score_RV.gather(1, code_RX).topk(some, dim=1)

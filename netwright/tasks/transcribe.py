@@ -18,8 +18,8 @@ from netwright.base.schema import JSON, Choice, Finding, Shape
 from netwright.data import spelling
 from netwright.data.packed import Packed, pack
 from netwright.data.readers.media import sound_columns
-from netwright.data.roles import SAID
 from netwright.data.spelling import Unit
+from netwright.data.table import SAID
 from netwright.data.tokens import FIRST, UNKNOWN, Tokenizer
 from netwright.objectives import alignment, metrics, transcripts
 from netwright.objectives.sequences import per
