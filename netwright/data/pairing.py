@@ -78,7 +78,8 @@ FEW = 0.1
 """Share of the rows below which different targets are classes, however long they are."""
 SENTENCE = re.compile(r"[.!?…。！？]$|\s\S+\s")
 """A first line of these is no header: it ends as a sentence does, or has three words."""
-WORD = re.compile(r"[^\W\d_]+")
+WORDS = re.compile(r"[^\W\d_].*\s.*[^\W\d_]")
+"""Two words with letters in them, which neither a date nor a path is."""
 
 
 def arrange(table: Table, asked: Asked, task: str | None) -> Table:
@@ -164,7 +165,7 @@ def _names_language(name: str) -> bool:
 def _is_text(cells: pl.Series) -> bool:
     """Whether the cells are sentences, and not a few that come again and again."""
     some = cells.gather_every(max(1, len(cells) // 2000)).drop_nulls()
-    several = sum(len(WORD.findall(each)) > 1 for each in some.to_list()) >= 0.5 * max(1, len(some))
+    several = sum(map(bool, map(WORDS.search, some.to_list()))) >= 0.5 * max(1, len(some))
     if not several and Text.recognise(some) is None:
         return False
     present = cells.drop_nulls()

@@ -238,7 +238,7 @@ class Model:
         idle = [setting for setting, given in asked.items() if given and setting not in takes]
         if idle:
             raise RecipeError(
-                f"{' and '.join(idle)} mean nothing to a model whose task is {name}.",
+                f"the model's task is {name}: it has no use for {' and '.join(idle)}.",
                 hint=f"leave out all but {' and '.join(takes)}." if takes else "leave them out.",
             )
         if name == "classify" and threshold is not None and outputs != 2:

@@ -93,7 +93,7 @@ def test_a_model_answers_new_sentences(table: Path, tmp_path: Path, capsys: pyte
     (tmp_path / "table.txt").write_text("en\tnl\nred dog sees blue cat\tx\n")
     assert found.model.predict(tmp_path / "table.txt").height == 1
     for idle in ({"top": 2}, {"threshold": 0.5}, {"probabilities": True}):
-        with pytest.raises(NetwrightError, match=f"{next(iter(idle))} mean nothing"):
+        with pytest.raises(NetwrightError, match=f"no use for {next(iter(idle))}"):
             found.model.predict(new, **idle)
     assert run(["evaluate", str(out), str(table), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["baseline"]["name"] == "copy"
