@@ -14,6 +14,7 @@ import numpy as np
 from netwright.base.schema import Finding
 from netwright.data.hashes import U64
 from netwright.data.kinds.text import DISTINCT, Text
+from netwright.data.readers.media import kind_of
 from netwright.data.readers.pairs import is_language
 from netwright.data.roles import TARGETS, Asked, names_parts
 from netwright.data.table import Table
@@ -79,7 +80,7 @@ FEW = 0.1
 SENTENCE = re.compile(r"[.!?…。！？]$|\s\S+\s")
 """A first line of these is no header: it ends as a sentence does, or has three words."""
 WORDS = re.compile(r"[^\W\d_].*\s.*[^\W\d_]")
-"""Two words with letters in them, which neither a date nor a path is."""
+"""Two words with letters in them, which no date is."""
 
 
 def arrange(table: Table, asked: Asked, task: str | None) -> Table:
@@ -163,10 +164,10 @@ def _names_language(name: str) -> bool:
 
 
 def _is_text(cells: pl.Series) -> bool:
-    """Whether the cells are sentences, and not a few that come again and again."""
+    """Whether the cells are sentences, and neither files nor a few that come again and again."""
     some = cells.gather_every(max(1, len(cells) // 2000)).drop_nulls()
     several = sum(map(bool, map(WORDS.search, some.to_list()))) >= 0.5 * max(1, len(some))
-    if not several and Text.recognise(some) is None:
+    if any(map(kind_of, some.head(1))) or not (several or Text.recognise(some)):
         return False
     present = cells.drop_nulls()
     return present.n_unique() > max(DISTINCT, FEW * len(present))

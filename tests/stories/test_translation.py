@@ -12,7 +12,7 @@ import pytest
 from netwright import build
 from netwright.base.errors import DataError, NetwrightError
 from netwright.cli.main import run
-from netwright.data import readers
+from netwright.data import pairing, readers, roles
 from netwright.prepare import Prepared, prepare
 from netwright.request import Request
 from netwright.serving.predict import load
@@ -190,6 +190,8 @@ def test_columns_beside_a_pair_say_what_they_say_or_are_left_out() -> None:
         "en", pl.Series("when", [f"2024-01-01 00:{row // 60:02}:{row % 60:02}" for row in range(240)])
     )
     assert prepared(when, target=("when",)).task.name != "translate"
+    files = frame.select(pl.Series("file", [f"my clips/number {row}.wav" for row in numbers]), "nl")
+    assert pairing.arrange(readers.read(files), roles.Asked(target=("nl",)), None).shape == "rows"
 
 
 def test_sources_without_spaces_are_not_cut() -> None:
