@@ -15,6 +15,7 @@ from netwright.base.schema import JSON, Event, Recipe
 from netwright.insight import baselines, curves, report, score
 from netwright.insight.card import CardFacts, make_card
 from netwright.objectives import intervals
+from netwright.objectives.metrics import NAN
 from netwright.outcome import Ending, Run, final_recipe
 from netwright.recipe import to_json
 from netwright.serving.bundle import Bundle, to_bytes
@@ -61,11 +62,8 @@ def complete(ending: Ending, tell: Callable[[Event], None]) -> Run:
         LearningError: If something cannot be written.
     """
     interrupted = ending.best.ended.get("reason") == "interrupted"
-    plain = ending.prepared.task
-    select, calibrate = ending.parts["select"], ending.parts["calibrate"]
-    task = plain
-    if plain.calibrates:
-        task = plain.calibrate(_seen(ending.best, plain, calibrate), calibrate.target.values)
+    select = ending.parts["select"]
+    task = _calibrated(ending, ending.best)
     tests = ending.prepared.split.test
     opened = _measure(ending, task) if len(tests) and not interrupted else None
     recipe = final_recipe(ending)
@@ -80,8 +78,18 @@ def complete(ending: Ending, tell: Callable[[Event], None]) -> Run:
     return Run(card=card, model=model, folder=ending.folder.path, events=tuple(ending.best.events))
 
 
+def _calibrated(ending: Ending, trained: Trained) -> AbstractTask:
+    """The task as it is for this network: calibrated, where it has something to calibrate and rows to do so."""
+    task, part = ending.prepared.task, ending.parts["calibrate"]
+    if not task.calibrates or not len(part.target):
+        return task
+    return task.calibrate(_seen(trained, task, part), part.target.values)
+
+
 def _validated(ending: Ending, task: AbstractTask, select: Part) -> float:
     """The watched metric on the select rows; the headline, of the answers that users get, where it is that."""
+    if not len(select.target):
+        return NAN
     searched = task.searches and task.watched.name == task.metrics[0].name
     if not searched or ending.best.ended.get("reason") == "interrupted":
         return task.watch(_seen(ending.best, task, select), select.target.values)["score"]
@@ -129,10 +137,8 @@ def _rivals(ending: Ending, task: AbstractTask, test: Part) -> list[Rival]:
     blind = task.simplest(train, test.target, test.inputs, ending.prepared.inputs)
     if ending.linear is None:
         return [blind, *(task.rivals(train, test.target) or [])]
-    calibrate = ending.parts["calibrate"]
-    plain = ending.prepared.task
-    linear = plain.calibrate(_seen(ending.linear, plain, calibrate), calibrate.target.values)
-    found = linear.statistics(_seen(ending.linear, plain, test), test.target)
+    linear = _calibrated(ending, ending.linear)
+    found = linear.statistics(_seen(ending.linear, linear, test), test.target)
     return [blind, Rival("linear", "a linear model", found)]
 
 

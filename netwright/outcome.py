@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from netwright.training import Part, Trained
 
 REQUEST = "request.json"
-SEARCHED = 15e-3
-"""Seconds that one answer takes where it is searched for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -203,14 +201,13 @@ def fingerprint(prepared: Prepared) -> JSON:
 
 def seconds_to_score(prepared: Prepared) -> float:
     """A guess at the seconds that calibration, test rows and card will take."""
-    rows = len(prepared.split.test) + len(prepared.split.calibrate)
-    if prepared.task.searches:
-        return SEARCHED * rows + 0.5
     layouts = {each.layout for each in prepared.inputs.fields()}
-    if prepared.task.compares:  # its simpler means are ranked too
-        return rows * 1.5e-3 + 0.5
     each = 6e-3 if prepared.task.needs != "pooled" else 3e-4 if layouts - {"numbers", "codes"} else 5e-5
-    return rows * each + 0.5
+    task, split = prepared.task, prepared.split
+    rows = len(split.test) + len(split.calibrate)
+    if task.searches and task.watched.name == task.metrics[0].name:  # searched for on validation rows too
+        rows += len(split.select)
+    return rows * (task.seconds_an_answer or each) + 0.5
 
 
 def finish(ending: Ending, tell: Callable[[Event], None]) -> Run:

@@ -88,20 +88,12 @@ def prepare(source: Any, request: Request) -> Prepared:
     table = _in_order(readers.read(source, options(request)), request)
     if request.known and table.shape != "series":
         raise RecipeError("--known is for forecasts alone.", hint="leave it out, or say --horizon too.")
-    table = pairing.arrange(table, request.target, request.drop, request.task or None)
-    asked = roles.Asked(
-        target=() if table.shape == "series" else request.target,
-        drop=request.drop,
-        keep=request.keep,
-        time=request.time,
-        group=request.group,
-        weight=request.weight,
-    )
+    table = pairing.arrange(table, _asked(table, request), request.task or None)
     table, wheres = _with_own_rows(table, request)
     rule = "order" if table.shape in ("corpus", "series") else request.split
     if table.shape == "ratings" and rule == "random":
         rule, wheres = _last_ones(table, wheres)
-    assigned = roles.assign(table, asked)
+    assigned = roles.assign(table, _asked(table, request))
     claim_name, why = choose_task(table.frame(assigned.targets), table, request)
     parts = split.make(
         table,
@@ -111,7 +103,9 @@ def prepare(source: Any, request: Request) -> Prepared:
         rule=rule,  # type: ignore[arg-type]
         seed=request.seed,
         stratify=claim_name == "classify",
+        halve=TASKS[claim_name].calibrates,
     )
+    parts = split.affordable(parts, TASKS[claim_name].seconds_an_answer, request.minutes)
     decided, said, derived = _decide(table, parts, assigned, claim_name, request)
     decoded, parts, damaged = _decode(table, parts, decided)
     task = TASKS[claim_name].fit(
@@ -119,6 +113,7 @@ def prepare(source: Any, request: Request) -> Prepared:
     )
     inputs = columns.Inputs.fit(decoded, decided, parts.train)
     task.bind(inputs)
+    _ = task.metrics  # one that the task does not know is refused before anything is learned
     findings = _once(
         (
             *table.findings,
@@ -141,10 +136,30 @@ def prepare(source: Any, request: Request) -> Prepared:
         choices={
             "data.split": Choice(value=parts.rule, why=parts.why),
             "task": Choice(value=claim_name, why=why, by="user" if request.task else "derived"),
-            **{f"task.{name}": choice for name, choice in task.decided.items()},
             **derived,
+            **_decided(task, inputs),
         },
     )
+
+
+def _asked(table: Table, request: Request) -> roles.Asked:
+    """The columns that flags name."""
+    return roles.Asked(
+        target=() if table.shape == "series" else request.target,
+        drop=request.drop,
+        keep=request.keep,
+        time=request.time,
+        group=request.group,
+        weight=request.weight,
+    )
+
+
+def _decided(task: AbstractTask, inputs: columns.Inputs) -> dict[str, Choice]:
+    """What task and kinds chose when they were fitted."""
+    found = {f"task.{name}": choice for name, choice in task.decided.items()}
+    for kind in inputs.kinds:
+        found |= {f"kind.{kind.reads()[0]}.{name}": choice for name, choice in kind.decided.items()}
+    return found
 
 
 def _decide(
@@ -317,7 +332,8 @@ def _with_own_rows(table: Table, request: Request) -> tuple[Table, dict[str, spl
     for part, where in (("test", request.test), ("validation", request.validation)):
         found = split.Where(kind="path") if is_path(where) else split.parse_where(where)
         if found.kind == "path":
-            extra = readers.read(where, replace(options(request), like=tuple(table.columns)))
+            like = replace(options(request), like=tuple(table.columns), texts=table.options.texts)
+            extra = readers.read_like(where, like)
             extra = _in_order(extra, request) if table.shape == "series" else extra
             table, rows = append(table, extra)
             found = split.Where(kind="rows_given", rows=rows, text=extra.source)

@@ -21,6 +21,7 @@ from netwright.learning.loop import learn
 from netwright.learning.trainee import Settings
 from netwright.networks import FAMILIES
 from netwright.networks.family import Machine
+from netwright.objectives.metrics import NAN
 from netwright.tasks.network import Network, build, observed
 from netwright.tasks.settings import make
 
@@ -79,13 +80,15 @@ class NetworkTrainee:
         return {**found, "name": watched.name, "better": watched.better}
 
     def _watched(self, inputs: Mapping[str, Packed]) -> dict[str, float]:
+        if not len(self.select.target):
+            return {"loss": NAN, "score": NAN}
         return self.task.watch(
             observed(self.module, self.task, inputs, self.select.target), self.select.target.values
         )
 
     def probe(self) -> Mapping[str, JSON]:
         """{"flip": True} if mirrored pictures lose no accuracy."""
-        if not self.mirrors:
+        if not self.mirrors or not len(self.select.target):
             return {}
         turned = {
             key: Packed(packed.values.flip(-1)) if packed.values.ndim == 4 else packed

@@ -23,7 +23,8 @@ class Flags:
 
     model: Annotated[str, Argument(metavar="MODEL", help="A model.safetensors, or the run folder with it.")]
     data: Annotated[
-        str, Argument(metavar="DATA", help="A table, one picture, a folder, or - for CSV from stdin.")
+        str,
+        Argument(metavar="DATA", help="A table, sentences a line each, one picture, a folder, or - for stdin."),
     ]
     out: Annotated[
         str | None,
@@ -91,8 +92,10 @@ def _rows(data: str) -> Iterator[str]:
         return
     content = sys.stdin.buffer.read()
     if not content.strip():
-        raise DataError("stdin is empty.", hint="pipe CSV with a header into netwright predict MODEL -.")
+        raise DataError(
+            "stdin is empty.", hint="pipe CSV with a header, or sentences, into netwright predict MODEL -."
+        )
     with tempfile.TemporaryDirectory(prefix="netwright-") as folder:
-        path = Path(folder) / "stdin.csv"
+        path = Path(folder) / "stdin"
         files.write_bytes(path, content)
         yield str(path)

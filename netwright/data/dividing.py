@@ -57,11 +57,12 @@ class Divider:
 
     def parts(self, test: Where, validation: Where) -> dict[str, Rows]:
         """Usable rows: "pool"; "test" and "validation" where the source names them and the user does not."""
-        usable = self._usable()
         given: Mapping[str, Rows] = {}
         if test.kind == "default":
             given, findings = given_parts(self.table, self.roles)
             self.findings += findings
+        own = given.get("test", NONE) if test.rows is None else test.rows
+        usable = self._usable(own)
         named = {name: usable[np.isin(usable, rows)] for name, rows in given.items()}
         kept = {name: rows for name, rows in named.items() if len(rows) and name != "train"}
         if validation.kind != "default":
@@ -221,14 +222,14 @@ class Divider:
                 Finding(name="duplicates", what=what, where=self.table.source, count=again, done=done)
             )
 
-    def _usable(self) -> Rows:
+    def _usable(self, tests: Rows) -> Rows:
         """Rows that have a target."""
         import polars as pl
         import polars.selectors as cs
 
         targets = list(self.roles.targets)
         if self._paired:
-            return self._whole_pairs()
+            return self._whole_pairs(tests)
         frame = self.table.frame(targets).with_columns(cs.float().fill_nan(None))
         there = frame.select(pl.any_horizontal(pl.all().is_not_null())).to_series() if targets else None
         if there is None or there.all():
@@ -238,14 +239,19 @@ class Divider:
         self.findings.append(_left_out("no target", what, where, lost))
         return there.arg_true().to_numpy().astype(np.int64)
 
-    def _whole_pairs(self) -> Rows:
-        """Pairs that have a text on both sides, neither of them longer than a page or two."""
+    def _whole_pairs(self, tests: Rows) -> Rows:
+        """Pairs that have a text on both sides, neither of them longer than a page or two.
+
+        Test rows that were given are all measured that have an answer.
+        """
         import polars as pl
 
         frame = self.table.frame([*self.roles.names("input"), *self.roles.targets])
         length = frame.select(pl.all().cast(pl.String).str.len_chars().fill_null(0))
+        own = pl.Series(np.isin(np.arange(frame.height), tests))
         good = length.select(pl.min_horizontal(pl.all()) > 0).to_series()
-        short = length.select(pl.max_horizontal(pl.all()) <= LONGEST_SIDE).to_series()
+        good |= own & length.select(pl.min_horizontal(self.roles.targets) > 0).to_series()
+        short = own | length.select(pl.max_horizontal(pl.all()) <= LONGEST_SIDE).to_series()
         for each, name, words in (
             (good, "half a pair", "pairs lack one side"),
             (short, "long pair", f"pairs have over {LONGEST_SIDE:,} characters on one side"),
@@ -261,7 +267,12 @@ class Divider:
         return self.table.shape == "pairs"
 
     def _linked(self, rows: Rows) -> U64:
-        return components(self.table, [*self.roles.names("input"), *self.roles.targets], rows)
+        return components([hashes[rows] for hashes in self._sides])
+
+    @cached_property
+    def _sides(self) -> list[U64]:
+        names = [*self.roles.names("input"), *self.roles.targets]
+        return [row_hashes(self.table, [name], labels=[name]) for name in names]
 
     def _keys(self, rows: Rows) -> U64:
         """Rows with equal keys stay together."""

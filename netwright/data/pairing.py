@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from netwright.base.schema import Finding
-from netwright.data.hashes import U64, row_hashes
+from netwright.data.hashes import U64
 from netwright.data.kinds.text import DISTINCT, Text
+from netwright.data.readers.media import kind_of
 from netwright.data.readers.pairs import is_language
-from netwright.data.table import Rows, Table
+from netwright.data.roles import TARGETS, Asked, names_parts
+from netwright.data.table import Table
 
 if TYPE_CHECKING:
     import polars as pl
@@ -77,42 +79,61 @@ FEW = 0.1
 """Share of the rows below which different targets are classes, however long they are."""
 SENTENCE = re.compile(r"[.!?…。！？]$|\s\S+\s")
 """A first line of these is no header: it ends as a sentence does, or has three words."""
+WORDS = re.compile(r"[^\W\d_].*\s.*[^\W\d_]")
+"""Two words with letters in them, which no date is."""
 
 
-def arrange(table: Table, target: Sequence[str], drop: Sequence[str], task: str | None) -> Table:
+def arrange(table: Table, asked: Asked, task: str | None) -> Table:
     """The table as pairs, where it is a text beside a text; else as it is.
+
+    Columns that are neither text do not matter where the task, the target or the names say what is a pair.
 
     Args:
         table: As read.
-        target: The target columns the user named.
-        drop: Columns the user leaves out.
+        asked: The columns that the user named.
         task: The task the user asked for; another than "translate" leaves the table alone.
     """
+    target, aside = asked.target, (*asked.drop, asked.time, asked.group, asked.weight)
     if table.shape == "pairs":
         return _directed(table, target)
     if table.shape != "rows" or task not in (None, "translate") or len(target) > 1:
         return table
     table = _with_first_line(table) if not target else table
-    left = [name for name in table.columns if name not in drop]
+    parts = [name for name in table.columns if name.lower() == "split" and names_parts(table.cells[name])]
+    left = [name for name in table.columns if name not in (*aside, *parts)]
     texts = [name for name in left if str(table.cells[name].dtype) == "String"]
-    if len(texts) != 2 or (len(left) != 2 and task is None):
+    if len(texts) != 2 or not task:
+        texts = [name for name in texts if _is_text(table.cells[name])]
+    others = [name for name in left if name not in texts]
+    if len(texts) != 2 or (not target and not task and any(name.lower() in TARGETS for name in others)):
         return table
-    source, aim = _sides(texts, target)
-    if aim is None or not (task or (_is_text(table.cells[source]) and _is_text(table.cells[aim]))):
+    _, aim = _sides(texts, target)
+    if aim is None:
         return table
-    return replace(table, shape="pairs", roles={aim: "target"}, kinds=dict.fromkeys(texts, "text"))
+    said = Finding(
+        name="unused columns",
+        what=f"translate learns from text alone: {', '.join(others[:8])}",
+        count=len(others),
+        done="left out",
+        columns=tuple(others),
+    )
+    return replace(
+        table,
+        shape="pairs",
+        roles={**dict.fromkeys(others, "ignore"), aim: "target"},
+        kinds=dict.fromkeys(texts, "text"),
+        findings=(*table.findings, said) if others else table.findings,
+    )
 
 
-def components(table: Table, names: Sequence[str], rows: Rows) -> U64:
-    """(N,) the same number for pairs that share a sentence in one of the columns, or are linked by others."""
-    label = np.arange(len(rows), dtype=np.int64)
-    sides = [
-        np.unique(row_hashes(table, [name], rows, labels=[name]), return_inverse=True)[1] for name in names
-    ]
+def components(sides: Sequence[U64]) -> U64:
+    """(N,) the same number for pairs that share a sentence on one of the sides, or are linked by others."""
+    label = np.arange(len(sides[0]), dtype=np.int64)
+    codes = [np.unique(hashes, return_inverse=True)[1] for hashes in sides]
     while True:
         before = label
-        for side in sides:
-            least = np.full(int(side.max(initial=-1)) + 1, len(rows), dtype=np.int64)
+        for side in codes:
+            least = np.full(int(side.max(initial=0)) + 1, len(label), dtype=np.int64)
             np.minimum.at(least, side, label)
             label = least[side]
         label = label[label]
@@ -143,14 +164,13 @@ def _names_language(name: str) -> bool:
 
 
 def _is_text(cells: pl.Series) -> bool:
-    """Whether the cells are sentences, and not a few that come again and again."""
-    present = cells.drop_nulls()
-    distinct = present.n_unique()
-    if distinct <= max(DISTINCT, FEW * len(present)):
+    """Whether the cells are sentences, and neither files nor a few that come again and again."""
+    some = cells.gather_every(max(1, len(cells) // 2000)).drop_nulls()
+    several = sum(map(bool, map(WORDS.search, some.to_list()))) >= 0.5 * max(1, len(some))
+    if any(map(kind_of, some.head(1))) or not (several or Text.recognise(some)):
         return False
-    some = present.gather_every(max(1, len(present) // 2000)).to_list()
-    several = sum(len(each.split()) > 1 for each in some) >= 0.5 * len(some)
-    return several or Text.recognise(present) is not None
+    present = cells.drop_nulls()
+    return present.n_unique() > max(DISTINCT, FEW * len(present))
 
 
 def _with_first_line(table: Table) -> Table:

@@ -9,14 +9,12 @@ from typing import TYPE_CHECKING
 from netwright.base.errors import DataError, did_you_mean
 from netwright.base.schema import Role
 from netwright.data.readers.media import sound_columns
-from netwright.data.table import Table
+from netwright.data.table import SAID, Table
 
 if TYPE_CHECKING:
     import polars as pl
 
 TARGETS = ("target", "label", "class", "y")
-SAID = ("transcription", "transcript", "sentence", "text")
-"""What a column beside clips is called that says what is spoken in them."""
 TIMES = ("time", "date", "timestamp", "datetime", "dteday", "ds")
 PART_WORDS = frozenset(
     ("train", "training", "validation", "valid", "val", "dev", "test", "testing", "0", "1", "2")
@@ -152,12 +150,13 @@ def _split_columns(table: Table, asked: Asked) -> list[str]:
         return [asked.split_column]
     for name in table.columns:
         taken = name in asked.target or name in asked.drop or name in asked.keep
-        if name.lower() == "split" and not taken and _names_parts(table.cells[name]):
+        if name.lower() == "split" and not taken and names_parts(table.cells[name]):
             return [name]
     return []
 
 
-def _names_parts(cells: pl.Series) -> bool:
+def names_parts(cells: pl.Series) -> bool:
+    """Whether the cells say which part a row belongs to."""
     values = {str(cell).strip().lower() for cell in cells.drop_nulls().unique().to_list()[:50]}
     return bool(values) and values <= PART_WORDS
 

@@ -7,7 +7,7 @@ how many they are, has a part in how the other rows are divided.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,7 +21,10 @@ if TYPE_CHECKING:
     from netwright.data.roles import Roles
     from netwright.data.table import Table
 
-__all__ = ["Split", "Where", "make", "parse_where"]
+__all__ = ["Split", "Where", "affordable", "make", "parse_where"]
+
+MEASURING, FEWEST = 0.2, 200
+"""Share of the minutes in which test rows are answered, where each takes long; and how many always are."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +63,7 @@ def make(
     rule: Rule = "random",
     seed: int,
     stratify: bool,
+    halve: bool = True,
 ) -> Split:
     """Divides the rows of a table.
 
@@ -71,6 +75,7 @@ def make(
         rule: How rows are drawn where only a share is said.
         seed: Of the draws.
         stratify: Whether classes are kept in proportion.
+        halve: Whether half of the validation rows calibrates; if not, all of them select.
 
     Raises:
         DataError: If there are too few rows or groups, or named rows are not there.
@@ -85,7 +90,7 @@ def make(
         train = divider.before(train, np.union1d(held, tested))
     if not len(train):
         raise too_few(table, 0)
-    select, calibrate, shared = divider.halves(held)
+    select, calibrate, shared = divider.halves(held) if halve else (held, NONE, False)
     seen = divider.seen(tested, rest, named="test")
     divider.seen(held if "validation" in parts else NONE, train, named="validation")
     if shared:
@@ -101,3 +106,21 @@ def make(
         shared=shared,
         test_seen=seen,
     )
+
+
+def affordable(parts: Split, seconds_an_answer: float, minutes: float) -> Split:
+    """The split with at most as many test rows, evenly spaced, as can be answered in a share of the minutes."""
+    most = max(FEWEST, int(MEASURING * 60 * minutes / seconds_an_answer)) if seconds_an_answer else 0
+    rows = parts.test
+    if not 0 < most < len(rows):
+        return parts
+    kept = rows[np.linspace(0, len(rows) - 1, most).astype(np.int64)]
+    finding = Finding(
+        name="test rows",
+        what=f"answers to all {len(rows):,} test rows would take more than a fifth of the minutes",
+        count=len(rows) - most,
+        done=f"measured on {most:,} of them, evenly spaced; more --minutes measure more",
+        severity="warning",
+    )
+    seen = np.intersect1d(parts.test_seen, kept)
+    return replace(parts, test=kept, test_seen=seen, findings=(*parts.findings, finding))

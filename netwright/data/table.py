@@ -20,6 +20,8 @@ Rows = npt.NDArray[np.int64]
 
 MISSING = ("", "NA", "N/A", "n/a", "na", "NaN", "nan", "null", "NULL", "None", "?")
 """Cells that mean "not there", besides those named by `--missing`."""
+SAID = ("transcription", "transcript", "sentence", "text")
+"""What a column is called that holds what people say; beside clips, what is spoken in them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,12 +33,18 @@ class ReadOptions:
         missing: Cells that mean "not there", besides `MISSING`.
         allow_outside: Media paths in a table may lead out of the table's folder.
         like: Columns of the table this one belongs to: names for a file without a header.
+        texts: Columns of sentences, in which every word is one: only an empty cell is "not there".
     """
 
     header: Literal["auto", "none"] = "auto"
     missing: tuple[str, ...] = ()
     allow_outside: bool = False
     like: tuple[str, ...] | None = None
+    texts: tuple[str, ...] = ()
+
+    def absent(self, column: str) -> tuple[str, ...]:
+        """Cells of a column that mean "not there"."""
+        return (*(("",) if column in self.texts else MISSING), *self.missing)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -124,11 +124,6 @@ def size_for_pairs(characters: int) -> int:
     return int(min(16_000, max(1_000, 2 ** round(np.log2(max(1, characters) / 200)))))
 
 
-def words(text: str) -> list[str]:
-    """Words and signs of a text."""
-    return _WORDS.findall(text)
-
-
 def _trained(texts: list[str], size: int) -> tuple[list[str], list[tuple[str, str]]]:
     """Vocabulary and merges of byte-level BPE.
 

@@ -250,7 +250,7 @@ def _evaluate(learner: Learner) -> tuple[Any, Event]:
         best = history.add(learner.step, found["loss"], found["score"])
         if best:
             learner.rollbacks = 0
-            learner.best = {k: v.detach().clone() for k, v in learner.module.state_dict().items()}
+            _keep(learner)
         probe = None
         if not history.probed and learner.step >= PROBE_AT * plan.steps:
             history.probed = True
@@ -259,6 +259,10 @@ def _evaluate(learner: Learner) -> tuple[Any, Event]:
     learner.looking += time.monotonic() - began
     data = {**found, "best": best, "of": plan.steps}
     return probe, Event(type="evaluate", step=learner.step, seconds=learner.seconds, data=data)
+
+
+def _keep(learner: Learner) -> None:
+    learner.best = {k: v.detach().clone() for k, v in learner.module.state_dict().items()}
 
 
 @contextlib.contextmanager
@@ -362,7 +366,10 @@ def _end(learner: Learner, saver: _Saver, signal: int | None) -> Iterator[Event]
     if not learner.best:
         _, event = _evaluate(learner)
         yield event
-    learner.module.load_state_dict(learner.best or learner.module.state_dict())
+    if not learner.best:  # nothing was measured: the last running means
+        with _averaged(learner):
+            _keep(learner)
+    learner.module.load_state_dict(learner.best)
     learner.module.eval()
     data = {
         "reason": "interrupted" if signal is not None else "end of the plan",

@@ -18,7 +18,7 @@ def per(frame: pl.DataFrame, above: str, below: str) -> float:
 
 
 def _perplexity(frame: pl.DataFrame) -> float:
-    return math.exp(min(700.0, per(frame, "nats", "tokens")))
+    return math.exp(min(per(frame, "nats", "tokens"), 700.0))  # NaN stays NaN
 
 
 GENERATE: tuple[Metric, ...] = (

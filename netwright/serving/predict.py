@@ -97,7 +97,7 @@ class Model:
             DataError: If a column is lacking or of another type, or nothing can be read.
             RecipeError: If a setting is out of range or says nothing to this task.
         """
-        self._check_settings(top, threshold)
+        self._check_settings(top, threshold, probabilities)
         if isinstance(self.task, Generate):
             raise RecipeError("the model writes text.", hint="use netwright generate, or model.generate.")
         if isinstance(self.task, Forecast):
@@ -230,21 +230,18 @@ class Model:
         self.inputs.check_new(table)
         return table
 
-    def _check_settings(self, top: int | None, threshold: float | None) -> None:
+    def _check_settings(self, top: int | None, threshold: float | None, probabilities: bool) -> None:
         if top is not None and (isinstance(top, bool) or not isinstance(top, int) or top < 1):
             raise RecipeError(f"top = {top!r} is no number of answers.", hint="give 1 or more.")
         if threshold is not None and not (isinstance(threshold, int | float) and 0.0 <= threshold <= 1.0):
             raise RecipeError(f"threshold = {threshold!r} is no probability.", hint="give 0 to 1.")
-        name, outputs = self.task.name, self.task.outputs
-        if name == "regress" and (top is not None or threshold is not None):
+        name, outputs, takes = self.task.name, self.task.outputs, self.task.takes
+        asked = {"top": top is not None, "threshold": threshold is not None, "probabilities": probabilities}
+        idle = [setting for setting, given in asked.items() if given and setting not in takes]
+        if idle:
             raise RecipeError(
-                "the model predicts a number: it has no classes, and so neither top nor threshold.",
-                hint="leave them out; low and high say how sure it is.",
-            )
-        if name == "transcribe" and (top is not None or threshold is not None):
-            raise RecipeError(
-                "the model writes down what is said: it has neither top nor threshold.",
-                hint="leave them out.",
+                f"the model's task is {name}: it has no use for {' and '.join(idle)}.",
+                hint=f"leave out all but {' and '.join(takes)}." if takes else "leave them out.",
             )
         if name == "classify" and threshold is not None and outputs != 2:
             raise RecipeError(

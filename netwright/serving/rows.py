@@ -14,12 +14,16 @@ from netwright.base.errors import DataError
 from netwright.base.schema import Column
 from netwright.data import readers
 from netwright.data.kinds import MEDIA
+from netwright.data.readers import tables
 from netwright.data.readers.cells import clean
-from netwright.data.table import MISSING, ReadOptions, Table
+from netwright.data.readers.text import content, decode
+from netwright.data.table import ReadOptions, Table
 
 if TYPE_CHECKING:
     import polars as pl
 
+OTHERS = (".csv", ".tsv", ".tab", ".psv", ".data", ".dat", ".parquet", ".pq", ".json", ".jsonl", ".ndjson")
+"""Endings of files that are tables, however little is in them."""
 FEW = 32
 """Up to so many rows of a frame are cleaned in Python: faster than starting a query."""
 
@@ -44,23 +48,32 @@ def as_table(rows: Any, columns: Sequence[Column], options: ReadOptions) -> Tabl
 
 
 def _read(rows: Any, columns: Sequence[Column], options: ReadOptions) -> Table:
-    """The table; where training had no header and the new file seems to have one, that line is data."""
-    names = tuple(column.name for column in columns)
-    inputs = {column.name for column in columns if column.role == "input"}
-    like = replace(options, like=names)
-    if not isinstance(rows, str | Path) or not _are_numbered("c", names):
-        return readers.read(rows, like)
-    try:
-        table = readers.read(rows, like)
-    except DataError:
-        return readers.read(rows, replace(like, header="none"))
-    known = inputs.intersection(table.columns)
-    return table if known else readers.read(rows, replace(like, header="none"))
+    """The table; of a plain text where the model reads nothing else."""
+    like = replace(options, like=tuple(column.name for column in columns))
+    return _lines(rows, columns, like) or readers.read_like(rows, like)
+
+
+def _lines(rows: Any, columns: Sequence[Column], options: ReadOptions) -> Table | None:
+    """A plain text as a row a line, empty ones too, where the model takes a text and nothing beside it."""
+    import polars as pl
+
+    inputs = [column for column in columns if column.role == "input"]
+    if len(inputs) != 1 or inputs[0].kind != "text" or not any(each.role == "target" for each in columns):
+        return None
+    path = Path(rows) if isinstance(rows, str | Path) else None
+    if path is None or not path.is_file() or path.name.lower().removesuffix(".gz").endswith(OTHERS):
+        return None
+    text = decode(content(path), path)[0].replace("\r\n", "\n").removesuffix("\n")
+    if not text.strip() or tables.is_table_of(text, inputs[0].name, len(columns)):
+        return None
+    options = replace(options, texts=(inputs[0].name,))
+    lines = pl.DataFrame({inputs[0].name: text.split("\n")}, schema={inputs[0].name: pl.String})
+    return Table(cells=clean(lines, options), source=path.name, options=options)
 
 
 def _by_position(table: Table, rows: Any, columns: Sequence[Column]) -> Table:
     """Names by position for data that have none: those of all columns, or of all but the target."""
-    nameless = _are_numbered("x" if isinstance(rows, np.ndarray) else "c", table.columns)
+    nameless = readers.is_numbered("x" if isinstance(rows, np.ndarray) else "c", table.columns)
     every = [column.name for column in columns]
     for names in (every, [column.name for column in columns if column.role != "target"],
                   [column.name for column in columns if column.role == "input"]):  # fmt: skip
@@ -77,10 +90,6 @@ def _pictures(table: Table, columns: Sequence[Column]) -> Table:
     if len(inputs) != 1 or inputs[0].kind not in MEDIA or inputs[0].name in table.columns or len(found) != 1:
         return table
     return replace(table, cells=table.cells.rename({found[0]: inputs[0].name}))
-
-
-def _are_numbered(letter: str, names: Sequence[str]) -> bool:
-    return list(names) == [f"{letter}{place}" for place in range(1, len(names) + 1)]
 
 
 def _short_way(rows: Any, options: ReadOptions) -> pl.DataFrame | None:
@@ -103,9 +112,10 @@ def _short_way(rows: Any, options: ReadOptions) -> pl.DataFrame | None:
 def _few(rows: pl.DataFrame, options: ReadOptions) -> pl.DataFrame:
     import polars as pl
 
-    tokens = {*MISSING, *options.missing}
     ready = [
-        pl.Series(each.name, [_clean(cell, tokens) for cell in each.to_list()], dtype=pl.String)
+        pl.Series(
+            each.name, [_clean(cell, options.absent(each.name)) for cell in each.to_list()], dtype=pl.String
+        )
         if each.dtype == pl.String
         else each
         for each in rows.get_columns()
@@ -116,10 +126,10 @@ def _few(rows: pl.DataFrame, options: ReadOptions) -> pl.DataFrame:
 def _frame(rows: Sequence[Mapping[str, Any]], options: ReadOptions) -> pl.DataFrame:
     import polars as pl
 
-    tokens = {*MISSING, *options.missing}
     ready = []
     for name in dict.fromkeys(name for row in rows for name in row):
-        cells = [_clean(row.get(name), tokens) for row in rows]
+        absent = options.absent(name)
+        cells = [_clean(row.get(name), absent) for row in rows]
         try:
             ready.append(pl.Series(str(name), cells, strict=False))
         except (pl.exceptions.PolarsError, TypeError, ValueError, OverflowError) as error:
@@ -129,10 +139,10 @@ def _frame(rows: Sequence[Mapping[str, Any]], options: ReadOptions) -> pl.DataFr
     return pl.DataFrame(ready)
 
 
-def _clean(cell: Any, tokens: set[str]) -> Any:
+def _clean(cell: Any, absent: Sequence[str]) -> Any:
     if isinstance(cell, str):
         stripped = cell.strip()
-        return None if stripped in tokens else stripped
+        return None if stripped in absent else stripped
     return cell.item() if hasattr(cell, "item") else cell
 
 

@@ -36,6 +36,7 @@ class Classify(AbstractTask):
 
     name = "classify"
     blind_words = ("majority", "always the most frequent class")
+    takes = ("top", "threshold", "probabilities")
 
     @dataclass(frozen=True, kw_only=True)
     class Settings:

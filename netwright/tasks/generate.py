@@ -148,9 +148,8 @@ class Generate(AbstractTask):
 
     def watch(self, output: Tensor, target: Tensor) -> dict[str, float]:
         """Nats a token, and the headline."""
-        nats, tokens = float(output[..., 0].double().sum()), float(output[..., 1].double().sum())
-        score = self.metrics[0].reduce(self.statistics(output, Packed(target)))
-        return {"loss": nats / max(1.0, tokens), "score": score}
+        frame = self.statistics(output, Packed(target))
+        return {"loss": sequences.per(frame, "nats", "tokens"), "score": self.metrics[0].reduce(frame)}
 
     def calibrate(self, output: Tensor, target: Tensor) -> Self:
         """The task as it is: a language model trained on its own loss is calibrated as it stands."""

@@ -48,6 +48,8 @@ class Recommend(AbstractTask):
     rowwise = False
     calibrates = False
     compares = True
+    seconds_an_answer = 1.5e-3
+    takes = ("top",)
     blind_words = ("popular", "the most popular items")
 
     @dataclass(frozen=True, kw_only=True)
@@ -217,7 +219,7 @@ class Recommend(AbstractTask):
     def watch(self, output_KBO: Tensor, target: Tensor) -> dict[str, float]:
         """Nats an item that is known, and the headline."""
         known = target >= 0
-        loss = float(output_KBO[0, known.cpu(), 0].mean()) if bool(known.any()) else 0.0
+        loss = float(output_KBO[0, known.cpu(), 0].mean()) if bool(known.any()) else metrics.NAN
         return {"loss": loss, "score": self.metrics[0].reduce(self.statistics(output_KBO, Packed(target)))}
 
     def calibrate(self, output_KBO: Tensor, target: Tensor) -> Self:

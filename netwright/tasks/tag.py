@@ -33,6 +33,7 @@ class Tag(AbstractTask):
 
     name = "tag"
     blind_words = ("majority", "always the more frequent answer for each label")
+    takes = ("top", "threshold", "probabilities")
 
     @dataclass(frozen=True, kw_only=True)
     class Settings:

@@ -63,6 +63,8 @@ class AbstractTask(ABC):
         calibrates: Whether it has something to fit on calibration rows.
         compares: Whether it brings simpler means of its own, `beside`, instead of a linear network.
         searches: Whether an answer is searched for step by step: `respond` then gives codes, padded with 0.
+        takes: Settings of `predict` that mean something to its answers: "top", "threshold", "probabilities".
+        seconds_an_answer: What one takes to measure where that is long: searched for, or ranked; else 0.
         blind_words: Name of the best answer without any input, and what it does.
         Settings: Frozen keyword-only dataclass of what `--set task.NAME=VALUE` may change.
         outputs: Numbers the head gives for one example.
@@ -81,6 +83,8 @@ class AbstractTask(ABC):
     calibrates: ClassVar[bool] = True
     compares: ClassVar[bool] = False
     searches: ClassVar[bool] = False
+    takes: ClassVar[tuple[str, ...]] = ()
+    seconds_an_answer: ClassVar[float] = 0.0
     blind_words: ClassVar[tuple[str, str]]
     Settings: ClassVar[type[Any]]
     outputs: int

@@ -18,10 +18,11 @@ from netwright.base.schema import JSON, Choice, Finding, Shape
 from netwright.data import spelling
 from netwright.data.packed import Packed, pack
 from netwright.data.readers.media import sound_columns
-from netwright.data.roles import SAID
 from netwright.data.spelling import Unit
+from netwright.data.table import SAID
 from netwright.data.tokens import FIRST, UNKNOWN, Tokenizer
 from netwright.objectives import alignment, metrics, transcripts
+from netwright.objectives.sequences import per
 from netwright.tasks.labels import as_numbers, looks_like_classes
 from netwright.tasks.settings import make
 from netwright.tasks.task import AbstractTask, Claim, Head, Rival
@@ -49,6 +50,7 @@ class Transcribe(AbstractTask):
     needs = "steps"
     calibrates = False
     searches = True
+    seconds_an_answer = 15e-3
     only = ("audio",)
     blind_words = ("most frequent", "always the most frequent transcript")
 
@@ -207,8 +209,7 @@ class Transcribe(AbstractTask):
 
         values = output_KBO[0].double().numpy()
         frame = pl.DataFrame({name: values[:, place] for place, name in enumerate(transcripts.COUNTS)})
-        loss = float(frame["nats"].sum()) / max(1.0, float(frame["tokens"].sum()))
-        return {"loss": loss, "score": self.metrics[0].reduce(frame)}
+        return {"loss": per(frame, "nats", "tokens"), "score": self.metrics[0].reduce(frame)}
 
     def calibrate(self, output_KBO: Tensor, target: Tensor) -> Self:
         """The task as it is: it gives no probabilities."""

@@ -18,6 +18,7 @@ from netwright.data.kinds.text import Text, strings
 from netwright.data.packed import Packed, pack
 from netwright.data.tokens import BEGIN, END, Tokenizer
 from netwright.objectives import metrics, sequences, translations
+from netwright.tasks.network import SCORES_AT_ONCE
 from netwright.tasks.search import search
 from netwright.tasks.settings import make
 from netwright.tasks.task import AbstractTask, Claim, Rival
@@ -46,6 +47,7 @@ class Translate(AbstractTask):
     name = "translate"
     needs = "decoder"
     searches = True
+    seconds_an_answer = 10e-3
     calibrates = False
 
     @dataclass(frozen=True, kw_only=True)
@@ -187,8 +189,7 @@ class Translate(AbstractTask):
 
         values = output[0].double().cpu().numpy()
         frame = pl.DataFrame({name: values[:, place] for place, name in enumerate(STATISTICS)})
-        nats = float(frame["nats"].sum()) / max(1.0, float(frame["tokens"].sum()))
-        return {"loss": nats, "score": self.watched.reduce(frame)}
+        return {"loss": sequences.per(frame, "nats", "tokens"), "score": self.watched.reduce(frame)}
 
     def calibrate(self, output: Tensor, target: Tensor) -> Self:
         """The task as it is: an answer is searched for, it has no probability to be mended."""
@@ -197,7 +198,9 @@ class Translate(AbstractTask):
     def respond(self, network: nn.Module, inputs: Mapping[str, Tensor]) -> Tensor:
         """(1, B, T) codes that beam search finds; no answer is longer than twice its source and ten tokens."""
         length_B = next(x for name, x in inputs.items() if name.endswith(LENGTHS) and not name.startswith(SAID))
-        found_BT = search(network, inputs, SAID, 2 * length_B + 10, beam=self.settings.beam)
+        beam = self.settings.beam
+        at_once = max(1, SCORES_AT_ONCE // (beam * self.outputs))
+        found_BT = search(network, inputs, SAID, 2 * length_B + 10, beam=beam, at_once=at_once)
         return found_BT.unsqueeze(0)
 
     def answer(

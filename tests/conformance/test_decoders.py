@@ -11,7 +11,7 @@ from netwright.data.tokens import BEGIN, END
 from netwright.networks import FAMILIES
 from netwright.networks.family import AbstractFamily
 from netwright.tasks.network import Network
-from netwright.tasks.search import UNSAID, search
+from netwright.tasks.search import UNSAID, _likeliest, search
 from netwright.tasks.task import Head
 
 WORDS = 40
@@ -134,6 +134,21 @@ def test_one_source_is_answered_as_among_many(name: str, beam: int) -> None:
         one = found(network, {key: x[row : row + 1] for key, x in inputs.items()}, beam)[0]
         kept = many[row, : len(one)]
         assert torch.equal(kept, one) and not many[row, len(one) :].any()
+
+
+@pytest.mark.parametrize("name", DECODERS)
+def test_few_at_once_are_answered_as_many_at_once(name: str) -> None:
+    network, inputs = speaker(name), ragged(SOURCE.key, 9, 3)
+    with torch.inference_mode():
+        few = search(network, inputs, SAID.key, longest(inputs), beam=3, at_once=2)
+    assert torch.equal(few, found(network, inputs, 3))
+
+
+def test_the_likeliest_of_many_codes_stand_in_the_likeliest_blocks() -> None:
+    score_RV = torch.rand(7, 1_234, generator=torch.Generator().manual_seed(0))
+    top_RC, code_RC = _likeliest(score_RV, 8)
+    expected = score_RV.topk(8, dim=1)
+    assert torch.equal(top_RC, expected.values) and torch.equal(code_RC, expected.indices)
 
 
 @pytest.mark.parametrize("name", DECODERS)

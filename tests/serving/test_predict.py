@@ -136,7 +136,7 @@ def test_settings_that_say_nothing_are_refused(model: Model) -> None:
     for settings in ({"top": 0}, {"top": 1.5}, {"threshold": 2.0}, {"threshold": "x"}):
         with pytest.raises(RecipeError):
             model.predict(frame(), **settings)
-    with pytest.raises(RecipeError, match="number"):
+    with pytest.raises(RecipeError, match="regress: it has no use for top"):
         Model(bundle("regress")).predict(frame("regress"), top=2)
     with pytest.raises(RecipeError, match="two classes"):
         Model(bundle("numbered")).predict(frame("numbered"), threshold=0.2)

@@ -184,7 +184,7 @@ def test_settings_out_of_range_are_named(learned: Path, tones: Path) -> None:
     for setting in ({"task.beam": 0}, {"task.stride": 9}, {"task.unit": "letters"}):
         with pytest.raises(NetwrightError, match=next(iter(setting))):
             build.check(tones, set=setting)
-    with pytest.raises(NetwrightError, match="neither top"):
+    with pytest.raises(NetwrightError, match="top"):
         load(learned / "model.safetensors").predict(tones / "clips", top=2)
 
 

@@ -12,7 +12,9 @@ import pytest
 from netwright import build
 from netwright.base.errors import DataError, NetwrightError
 from netwright.cli.main import run
-from netwright.data import readers
+from netwright.data import pairing, readers, roles
+from netwright.prepare import Prepared, prepare
+from netwright.request import Request
 from netwright.serving.predict import load
 
 WORDS = dict(
@@ -83,6 +85,16 @@ def test_a_model_answers_new_sentences(table: Path, tmp_path: Path, capsys: pyte
     new.write_text("en\nred dog sees blue cat\n\nbig fish likes small tree\n")
     assert run(["predict", str(out), str(new)]) == 0
     assert capsys.readouterr().out.splitlines()[1].startswith("ziet hond rood kat blauw")
+    for name in ("new.txt", "new.en"):  # as lines, an empty one too
+        (tmp_path / name).write_text("red dog sees blue cat\n\nsmall bird, likes: red tree\n")
+        lines = found.model.predict(tmp_path / name)
+        assert lines.height == 3 and lines["prediction"][0] == "ziet hond rood kat blauw"
+    assert "empty" in lines["note"][1]
+    (tmp_path / "table.txt").write_text("en\tnl\nred dog sees blue cat\tx\n")
+    assert found.model.predict(tmp_path / "table.txt").height == 1
+    for idle in ({"top": 2}, {"threshold": 0.5}, {"probabilities": True}):
+        with pytest.raises(NetwrightError, match=f"no use for {next(iter(idle))}"):
+            found.model.predict(new, **idle)
     assert run(["evaluate", str(out), str(table), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["baseline"]["name"] == "copy"
     again = load(out / "model.safetensors")
@@ -138,9 +150,6 @@ def test_pairs_that_are_none_are_refused_in_words(files: dict[str, str], words: 
 
 
 def task_of(frame: pl.DataFrame, tmp_path: Path, **asked: object) -> str:
-    from netwright.prepare import prepare
-    from netwright.request import Request
-
     frame.write_csv(tmp_path / "table.csv")
     return prepare(tmp_path / "table.csv", Request(**asked)).task.name  # type: ignore[arg-type]
 
@@ -159,21 +168,80 @@ def test_what_is_a_pair_is_told_by_names_or_the_target(tmp_path: Path) -> None:
         task_of(frame.rename({"en": "this", "nl": "that one"}), tmp_path)
 
 
-def test_a_file_without_a_header_keeps_its_first_pair(tmp_path: Path) -> None:
-    from netwright.prepare import prepare
-    from netwright.request import Request
+def prepared(frame: pl.DataFrame, **asked: object) -> Prepared:
+    return prepare(frame, Request(**asked))  # type: ignore[arg-type]
 
+
+def test_columns_beside_a_pair_say_what_they_say_or_are_left_out() -> None:
+    frame, numbers = pairs(240), [str(row) for row in range(240)]
+    plain = prepared(frame)
+    parted = prepared(frame.with_columns(pl.Series("split", ["train"] * 180 + ["val"] * 20 + ["test"] * 40)))
+    assert parted.task.name == "translate" and len(parted.split.test) == 40
+    grouped = prepared(
+        frame.with_columns(pl.Series("book", ["a", "b", "c", "d"] * 60)), group="book", split="group"
+    )
+    assert grouped.task.name == "translate" and grouped.split.rule == "group"
+    for asked in ({}, {"target": ("nl",)}, {"task": "translate", "target": ("nl",)}):
+        numbered = prepared(frame.with_columns(pl.Series("id", numbers)), **asked)
+        said = {each.name: each.columns for each in numbered.findings}
+        assert numbered.task.name == "translate" and said["unused columns"] == ("id",)
+        assert numbered.inputs.names == plain.inputs.names
+    when = frame.select(
+        "en", pl.Series("when", [f"2024-01-01 00:{row // 60:02}:{row % 60:02}" for row in range(240)])
+    )
+    assert prepared(when, target=("when",)).task.name != "translate"
+    files = frame.select(pl.Series("file", [f"my clips/number {row}.wav" for row in numbers]), "nl")
+    assert pairing.arrange(readers.read(files), roles.Asked(target=("nl",)), None).shape == "rows"
+
+
+def test_sources_without_spaces_are_not_cut() -> None:
+    draw = np.random.default_rng(0)
+    signs = [chr(0x4E00 + n) for n in range(400)]
+    zh = ["".join(draw.choice(signs, int(draw.integers(20, 30)))) for _ in range(200)]
+    found = prepared(pl.DataFrame({"zh": zh, "en": pairs(200)["en"]}))
+    kind = found.inputs.kinds[0]
+    assert not any(kind.notes(found.table.frame(["zh"])))
+    assert found.choices["kind.zh.longest"].value == kind.field().shape[0] > 16
+
+
+def test_words_that_mean_nothing_in_tables_are_words_in_sentences(tmp_path: Path) -> None:
+    lines = ["null", "None.", "NA", "?", "", *pairs(60)["en"]]
+    folder = aligned(tmp_path / "a", "\n".join(lines) + "\n", "\n".join(lines) + "\n")
+    found = readers.read(folder)
+    assert found.cells["en"].to_list() == [line or None for line in lines]
+    (tmp_path / "metadata.csv").write_text("file_name,transcription,age\na.wav,null,NA\n")
+    spoken = readers.read(tmp_path / "metadata.csv")
+    assert spoken.cells.row(0) == ("a.wav", "null", None)
+
+
+def test_a_given_test_part_is_measured_whole() -> None:
+    frame = pairs(200)
+    odd = pl.DataFrame({"en": ["word " * 3_000, None, "lonely"], "nl": ["boek", "leeg", None]})
+    found = prepared(frame, target=("nl",), test=odd)
+    assert found.split.test.tolist() == [200, 201]
+    assert {each.name: each.count for each in found.findings}["half a pair"] == 1
+
+
+def test_a_test_file_without_a_header_belongs_to_one_without(tmp_path: Path) -> None:
+    lines = [f"He says {en}.\tHij zegt {nl}." for en, nl in pairs(150).iter_rows()]
+    (tmp_path / "train.tsv").write_text("\n".join(lines[:120]))
+    (tmp_path / "test.tsv").write_text("\n".join(lines[120:]))
+    found = prepare(tmp_path / "train.tsv", Request(test=tmp_path / "test.tsv"))
+    assert len(found.split.test) == 30 and found.table.cells.row(120) == tuple(lines[120].split("\t"))
+
+
+def test_a_file_without_a_header_keeps_its_first_pair(tmp_path: Path) -> None:
     path = tmp_path / "lines.txt"
     lines = [f'He says "{en}".\tHij zegt "{nl}".' for en, nl in pairs(120).iter_rows()]
     path.write_text("\n".join(['"Go!\tGa!', *lines, '"Go," she said.\t"Ga," zei ze.']))
     prepared = prepare(path, Request())
     assert prepared.table.height == 122 and prepared.task.columns == ("c2",)
+    assert (
+        prepared.table.cells.row(0) == ('"Go!', "Ga!") and prepared.table.cells.row(121)[1] == '"Ga," zei ze.'
+    )
 
 
 def test_pairs_that_share_a_sentence_stay_together() -> None:
-    from netwright.prepare import prepare
-    from netwright.request import Request
-
     frame = pairs(300)
     twice = frame.head(150).with_columns(pl.Series("nl", frame["nl"].tail(150)))
     prepared = prepare(pl.concat([frame, twice]), Request(target=("nl",)))
@@ -183,6 +251,16 @@ def test_pairs_that_share_a_sentence_stay_together() -> None:
     ]
     for first, second in ((0, 1), (0, 2), (1, 2)):
         assert not any(parts[first][side] & parts[second][side] for side in ("en", "nl"))
+
+
+def test_a_part_of_many_test_rows_is_measured_and_said_and_no_row_waits_to_calibrate() -> None:
+    whole = prepare(pairs(1_200), Request(target=("nl",)))
+    some = prepare(pairs(1_200), Request(target=("nl",), minutes=0.05))
+    assert len(whole.split.test) > 200 and not any(each.name == "test rows" for each in whole.findings)
+    assert len(some.split.test) == 200 and set(some.split.test) < set(whole.split.test)
+    said = {each.name: each for each in some.findings}["test rows"]
+    assert "200" in said.done and said.count == len(whole.split.test) - 200
+    assert not len(some.split.calibrate) and len(some.split.select) == len(whole.split.select) >= 200
 
 
 def test_half_a_pair_and_a_book_are_left_out(tmp_path: Path) -> None:
@@ -195,10 +273,7 @@ def test_half_a_pair_and_a_book_are_left_out(tmp_path: Path) -> None:
     assert found["half a pair"] == 2 and found["long pair"] == 1
 
 
-def test_one_text_and_nothing_beside_it() -> None:
-    frame = pairs(80).with_columns(pl.Series("extra", list(range(80))))
-    with pytest.raises(NetwrightError, match="one text"):
-        build.check(frame, target="nl", task="translate")
+def test_one_text_and_nothing_beside_it(tmp_path: Path) -> None:
     with pytest.raises(NetwrightError, match="beam"):
         build.check(pairs(80), target="nl", set={"task.beam": 0})
     with pytest.raises(NetwrightError, match="feedforward"):

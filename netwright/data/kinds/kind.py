@@ -24,9 +24,11 @@ class AbstractKind(ABC):
 
     Attributes:
         name: The word for it in `--kind COL=KIND`.
+        decided: Settings that fitting has chosen, by name.
     """
 
     name: ClassVar[str]
+    decided: Mapping[str, Choice] = {}
 
     @classmethod
     @abstractmethod

@@ -28,6 +28,8 @@ DISTINCT = 50
 """Up to so many different strings are categories, however long they are."""
 LONGEST = 512
 """Tokens of one text that a network reads, at most, unless set by hand."""
+UNCUT = 128
+"""Tokens up to which texts half as long again as the longest in training are not cut."""
 SURVEYED = 20_000
 """Training texts that length and vocabulary are judged by, evenly spaced."""
 SPELLED, ALPHABET = 5_000_000, 1_000
@@ -67,7 +69,7 @@ class Text(AbstractKind):
     def derive(
         cls, block: pl.DataFrame, examples: int, minutes: float, shape: Shape = "rows"
     ) -> Mapping[str, Choice]:
-        """Kind and number of tokens from the amount of text, the length from the texts themselves."""
+        """Kind and number of tokens from the amount of text; how long texts are is known once they are cut."""
         cells = block.to_series().drop_nulls()
         if shape == "corpus":
             return _for_corpus(cells)
@@ -77,17 +79,11 @@ class Text(AbstractKind):
         size = int(min(16_000, max(2_000, 2 ** round(np.log2(max(1, characters) / 40)))))
         size = tokens.size_for_pairs(characters) if pairs else size
         lower = len(cells) < 100_000 and not pairs
-        found = np.array([len(tokens.words(text)) for text in some] or [1])
-        longest = int(min(LONGEST, max(16, 8 * np.ceil(1.6 * np.quantile(found, 0.995) / 8))))
         return {
             "tokens": Choice(value="bpe", why="pieces of words: any word and any script can be written"),
             "size": Choice(value=size, why=f"{characters:,} characters of training text"),
             "lower": Choice(
                 value=lower, why="few texts: case would split words" if lower else "case says something"
-            ),
-            "longest": Choice(
-                value=longest,
-                why=f"texts have {np.median(found):.0f} words, up to {found.max():,}; longer ones are cut",
             ),
         }
 
@@ -99,7 +95,7 @@ class Text(AbstractKind):
             RecipeError: If a setting is out of range.
         """
         settings = dict(columns[0].settings)
-        if not {"tokens", "size", "lower", "longest"} <= set(settings):
+        if not {"tokens", "size", "lower"} <= set(settings):
             derived = cls.derive(block, block.height, 5.0)
             settings = {**{name: choice.value for name, choice in derived.items()}, **settings}
         name = columns[0].name
@@ -107,11 +103,15 @@ class Text(AbstractKind):
         if how not in ("bpe", "words", "characters"):
             raise RecipeError(f"kind.{name}.tokens is {how!r}.", hint="give bpe, words or characters.")
         size = ragged.whole(settings["size"], f"kind.{name}.size", 300 if how == "bpe" else 8, tokens.MOST)
-        longest = ragged.whole(settings["longest"], f"kind.{name}.longest", 1, 1_000_000)
         lower = str(settings["lower"]).lower() in ("true", "1", "yes")
         texts = strings(block.to_series())
         texts = texts[:: 1 + sum(map(len, texts)) // FITTED]
-        return cls(name, Tokenizer.fit(texts, how, size, lower), longest)
+        tokenizer = Tokenizer.fit(texts, how, size, lower)
+        decided = {} if "longest" in settings else {"longest": _longest(tokenizer, texts)}
+        asked = decided["longest"].value if decided else settings["longest"]
+        kind = cls(name, tokenizer, ragged.whole(asked, f"kind.{name}.longest", 1, 1_000_000))
+        kind.decided = decided
+        return kind
 
     def reads(self) -> tuple[str, ...]:
         """Names of the columns of the block."""
@@ -170,6 +170,17 @@ class Text(AbstractKind):
         if content.dtype != torch.uint8 or content.ndim != 1 or not 1 <= longest <= 1_000_000:
             raise BundleError("the model's text column has a form that does not fit.")
         return cls(column, Tokenizer.from_bytes(content.numpy().tobytes()), longest)
+
+
+def _longest(tokenizer: Tokenizer, texts: list[str]) -> Choice:
+    """The tokens that nearly all texts have at most; with room for longer ones, where those are short."""
+    some = texts[:: max(1, len(texts) // SURVEYED)]
+    found = np.array([len(codes) for codes in tokenizer.encode(some)] or [1])
+    most = max(np.quantile(found, 0.995), min(1.5 * found.max(), UNCUT))
+    return Choice(
+        value=int(min(LONGEST, max(16, 8 * np.ceil(most / 8)))),
+        why=f"texts have {np.median(found):.0f} tokens, up to {found.max():,}; longer ones are cut",
+    )
 
 
 def _for_corpus(cells: pl.Series) -> dict[str, Choice]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +56,27 @@ def read(source: Any, options: ReadOptions | None = None) -> Table:
         else f"data of type {type(source).__name__} cannot be read.",
         hint="give a table (CSV, Parquet, NDJSON), a folder of pictures, arrays or a data frame.",
     )
+
+
+def read_like(source: Any, options: ReadOptions) -> Table:
+    """The table that belongs to one with the columns `options.like`.
+
+    Where these are only places, c1 and so on, a first line that names none of them is data.
+    """
+    plain = replace(options, header="none")
+    names = list(options.like or ())
+    if not isinstance(source, str | Path) or not is_numbered("c", names):
+        return read(source, options)
+    try:
+        table = read(source, options)
+    except DataError:
+        return read(source, plain)
+    return table if set(names) & set(table.columns) else read(source, plain)
+
+
+def is_numbered(letter: str, names: Sequence[str]) -> bool:
+    """Whether the columns are called by their places: c1, c2, …"""
+    return list(names) == [f"{letter}{place}" for place in range(1, len(names) + 1)]
 
 
 def _guarded(reader: Any, source: Any, options: ReadOptions) -> Table:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from netwright.data.table import MISSING, ReadOptions
+from netwright.data.table import ReadOptions
 
 if TYPE_CHECKING:
     import polars as pl
@@ -17,8 +17,10 @@ def clean(frame: pl.DataFrame, options: ReadOptions) -> pl.DataFrame:
     texts = [name for name, kind in frame.schema.items() if kind == pl.String]
     if not texts:
         return frame
-    tokens = list(dict.fromkeys((*MISSING, *options.missing)))
     stripped = frame.with_columns(pl.col(texts).str.strip_chars())
+    groups = [[name for name in texts if (name in options.texts) == said] for said in (False, True)]
     return stripped.with_columns(
-        pl.when(pl.col(texts).is_in(tokens)).then(None).otherwise(pl.col(texts)).name.keep()
+        pl.when(pl.col(names).is_in(options.absent(names[0]))).then(None).otherwise(pl.col(names)).name.keep()
+        for names in groups
+        if names
     )

@@ -75,6 +75,7 @@ def read(source: Path, options: ReadOptions) -> Table:
         frames.append(pl.DataFrame(columns, schema=dict.fromkeys(sides, pl.String)))
         given[part] = np.arange(start, start + count, dtype=np.int64)
         start += count
+    options = replace(options, texts=tuple(sides))
     return Table(
         cells=clean(pl.concat(frames), options),
         source=source.name or str(source),
@@ -95,9 +96,16 @@ def unnested(table: Table) -> Table:
     if not isinstance(kind, pl.Struct) or len(kind.fields) != 2:
         return table
     sides = [each.name for each in kind.fields]
-    cells = clean(table.cells.select(pl.col("translation").struct.unnest()).cast(pl.String), table.options)
-    kinds = dict.fromkeys(sides, "text")
-    return replace(table, cells=cells, shape="pairs", roles={sides[1]: "target"}, kinds=kinds)
+    options = replace(table.options, texts=tuple(sides))
+    cells = clean(table.cells.select(pl.col("translation").struct.unnest()).cast(pl.String), options)
+    return replace(
+        table,
+        cells=cells,
+        shape="pairs",
+        roles={sides[1]: "target"},
+        kinds=dict.fromkeys(sides, "text"),
+        options=options,
+    )
 
 
 def is_language(name: str) -> bool:

@@ -8,6 +8,7 @@ import io
 import itertools
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from netwright.base.errors import DataError
 from netwright.base.schema import Finding
 from netwright.data.readers.cells import clean
 from netwright.data.readers.text import content, decode
-from netwright.data.table import ReadOptions, Table
+from netwright.data.table import SAID, ReadOptions, Table
 
 if TYPE_CHECKING:
     import polars as pl
@@ -48,9 +49,9 @@ def read(source: Path, options: ReadOptions) -> Table:
     text = text.lstrip("\n\r").rstrip()
     text = text if "\n" in text else text.replace("\r", "\n")
     delimiter = sniff(text)
-    header = options.header == "auto" and _has_header(text, delimiter)
-    frame = _parse(text, delimiter, source)
-    first = _first_row(text, delimiter)
+    frame, quoted = _parse(text, delimiter, source)
+    header = options.header == "auto" and _has_header(text, delimiter, quoted)
+    first = next(_lines(text[:LONGEST_FIELD], delimiter, quoted), [])
     if not first:
         raise DataError(f"the first line of '{source}' cannot be cut into cells.", hint="mend that line.")
     findings = _said(encoding, delimiter)
@@ -66,6 +67,7 @@ def read(source: Path, options: ReadOptions) -> Table:
         frame.columns = _numbered(options, frame.width)
         if options.header == "auto":
             findings.append(_no_header(source, frame.width))
+    options = replace(options, texts=options.texts or tuple(n for n in frame.columns if n.lower() in SAID))
     cells = clean(frame, options)
     root = source.parent
     return Table(cells=cells, source=source.name, root=root, findings=tuple(findings), options=options)
@@ -74,6 +76,8 @@ def read(source: Path, options: ReadOptions) -> Table:
 def sniff(text: str) -> str:
     """The delimiter that cuts the first lines into the same number of cells, more than one if it can."""
     sample = text[:100_000]
+    if _plain_lines(sample.rpartition("\n")[0] if len(text) > len(sample) else sample, "\t"):
+        return "\t"
     best = (0.0, 0, ",")
     for order, delimiter in enumerate(DELIMITERS):
         rows = list(itertools.islice(_lines(sample, delimiter), 100))
@@ -86,23 +90,24 @@ def sniff(text: str) -> str:
     return best[2]
 
 
-def _parse(text: str, delimiter: str, source: Path) -> pl.DataFrame:
+def _parse(text: str, delimiter: str, source: Path) -> tuple[pl.DataFrame, bool]:
+    """The cells, and whether quotes hold cells together."""
     import polars as pl
 
-    plain = _plain_lines(text, delimiter)
+    plain, quoted = _plain_lines(text, delimiter), True
     try:
         frame = _cells(text, delimiter, '"')
-        if plain and frame.height != plain:
-            frame = _cells(text, delimiter, None)
+        quoted = not plain or frame.height == plain
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         if not plain:
             raise _ragged(text, delimiter, source, str(error)) from error
-        frame = _cells(text, delimiter, None)
-    if _may_be_short(frame):
+        quoted = False
+    frame = frame if quoted else _cells(text, delimiter, None)
+    if quoted and _may_be_short(frame):
         problem = _first_ragged(text, delimiter)
         if problem:
             raise _ragged_at(problem, source)
-    return frame
+    return frame, quoted
 
 
 def _cells(text: str, delimiter: str, quote: str | None) -> pl.DataFrame:
@@ -125,7 +130,7 @@ def _plain_lines(text: str, delimiter: str) -> int:
         return 0
     lines = [line for line in text.split("\n") if line.strip()]
     tabs = lines[0].count("\t")
-    return len(lines) if all(line.count("\t") == tabs for line in lines) else 0
+    return len(lines) if tabs and all(line.count("\t") == tabs for line in lines) else 0
 
 
 def _may_be_short(frame: pl.DataFrame) -> bool:
@@ -172,19 +177,16 @@ def _ragged_at(problem: tuple[int, int, int], source: Path) -> DataError:
     )
 
 
-def _first_row(text: str, delimiter: str) -> list[str]:
-    return next(_lines(text[:LONGEST_FIELD], delimiter), [])
-
-
-def _lines(text: str, delimiter: str) -> Iterator[list[str]]:
+def _lines(text: str, delimiter: str, quoted: bool = True) -> Iterator[list[str]]:
     """The rows as cells, up to the first that cannot be told apart; the parser says what is wrong with it."""
     with contextlib.suppress(csv.Error):
-        yield from csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+        how: Any = {"delimiter": delimiter} if quoted else {"delimiter": delimiter, "quoting": csv.QUOTE_NONE}
+        yield from csv.reader(io.StringIO(text, newline=""), **how)
 
 
-def _has_header(text: str, delimiter: str) -> bool:
+def _has_header(text: str, delimiter: str, quoted: bool) -> bool:
     """Whether the first line names the columns: no number in it, or unlike the types below it."""
-    rows = list(itertools.islice(_lines(text[:200_000], delimiter), 60)) or [[]]
+    rows = list(itertools.islice(_lines(text[:200_000], delimiter, quoted), 60)) or [[]]
     first, rest = rows[0], [row for row in rows[1:50] if len(row) == len(rows[0])]
     named = [cell.strip() for cell in first]
     if len(set(named)) < len(named) and not rest:
@@ -246,6 +248,13 @@ def _no_header(source: Path, width: int) -> Finding:
         count=width,
         done=f"columns are called c1 to c{width}",
     )
+
+
+def is_table_of(text: str, column: str, width: int) -> bool:
+    """Whether the first line of a text names a column, or is cut by tabs into as many cells as columns."""
+    first = text.split("\n", 1)[0]
+    cells = {cell.strip().strip('"') for delimiter in DELIMITERS for cell in first.split(delimiter)}
+    return column in cells or first.count("\t") == width - 1 > 0
 
 
 def is_delimited(text: str) -> bool:

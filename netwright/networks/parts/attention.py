@@ -25,7 +25,9 @@ class Cache:
 
     def select(self, rows_B: Tensor) -> Cache:
         """The cache of these examples."""
-        return Cache([(k[rows_B], v[rows_B]) for k, v in self.layers], self.steps)
+        return Cache(
+            [(k.index_select(0, rows_B), v.index_select(0, rows_B)) for k, v in self.layers], self.steps
+        )
 
 
 def norm(x: Tensor) -> Tensor:

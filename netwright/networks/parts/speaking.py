@@ -34,7 +34,9 @@ class Heard:
     def select(self, sources_B: Tensor | None, rows_R: Tensor) -> Heard:
         """The state of these sources (None: all as they are) and of these rows."""
         states = tuple(
-            tuple(part[:, rows_R] for part in each) if isinstance(each, tuple) else each[:, rows_R]
+            tuple(part.index_select(1, rows_R) for part in each)
+            if isinstance(each, tuple)
+            else each.index_select(1, rows_R)
             for each in self.states
         )
         if sources_B is None:
