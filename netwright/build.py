@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 Listen = Callable[[Event], None]
 RESERVE = 0.04
 """Share of the minutes kept for what comes after learning: calibration, test rows, card."""
+BESIDE = 0.05
+"""Share of the minutes that simpler means may take."""
 
 
 def train(source: Any, *, listen: Listen | None = None, **settings: Any) -> Run:
@@ -112,7 +115,12 @@ def _train(prepared: Prepared, asked: Request, folder: Folder, older: Recipe | N
     read_seconds = time.monotonic() - asked.started
     folder.begin(prepared, asked, choices)
     linear = rival.train(prepared, parts, asked.seed)
-    prepared.task.study(parts["select"].inputs, parts["select"].target)
+    choices |= prepared.task.study(
+        parts["select"].inputs,
+        parts["select"].target,
+        seconds=math.inf if older else BESIDE * 60.0 * asked.minutes,  # a recipe says what was chosen
+        memory=asked.bytes or machine.may_hold(),
+    )
     job = replace(
         job,
         folder=folder.checkpoints,

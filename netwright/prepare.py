@@ -101,6 +101,7 @@ def prepare(source: Any, request: Request) -> Prepared:
         rule, wheres = _last_ones(table, wheres)
     assigned = roles.assign(table, asked)
     claim_name, why = choose_task(table.frame(assigned.targets), table, request)
+    _refuse_weight(claim_name, request)
     parts = split.make(
         table,
         assigned,
@@ -117,6 +118,7 @@ def prepare(source: Any, request: Request) -> Prepared:
     )
     inputs = columns.Inputs.fit(decoded, decided, parts.train)
     task.bind(inputs)
+    parts, passed_over = _measurable(task, decoded, parts, inputs)
     findings = _once(
         (
             *table.findings,
@@ -125,6 +127,7 @@ def prepare(source: Any, request: Request) -> Prepared:
             *damaged,
             *task.findings,
             *task.survey(decoded, parts.train, inputs),
+            *passed_over,
             *(checks.check(table, decided, parts, claim_name) if table.shape == "rows" else ()),
         )
     )
@@ -199,14 +202,36 @@ def _decode(table: Table, parts: Split, decided: Sequence[Column]) -> tuple[Tabl
         each for name, bad in found.items() for each in media.judge(table.column(name), bad, kinds[name])
     ]
     lost = np.array(sorted({row for bad in found.values() for row in bad}), dtype=np.int64)
-    kept = replace(
-        parts,
-        train=parts.train[~np.isin(parts.train, lost)],
-        select=parts.select[~np.isin(parts.select, lost)],
-        calibrate=parts.calibrate[~np.isin(parts.calibrate, lost)],
-        test=parts.test[~np.isin(parts.test, lost)],
-    )
-    return decoded, kept if len(lost) else parts, findings
+    return decoded, _without(parts, lost), findings
+
+
+def _without(parts: Split, lost: Any) -> Split:
+    """The split without these rows."""
+    if not len(lost):
+        return parts
+    names = ("train", "select", "calibrate", "test")
+    return replace(parts, **{name: _not_in(getattr(parts, name), lost) for name in names})
+
+
+def _not_in(rows: Any, lost: Any) -> Any:
+    return rows[~np.isin(rows, lost)]
+
+
+def _measurable(
+    task: AbstractTask, table: Table, parts: Split, inputs: columns.Inputs
+) -> tuple[Split, Sequence[Finding]]:
+    """The split without validation and test rows that the task cannot measure, and what is to be said."""
+    held = np.unique(np.concatenate([parts.select, parts.calibrate, parts.test]))
+    kept, said = task.measurable(table, held, inputs)
+    return _without(parts, _not_in(held, kept)), said
+
+
+def _refuse_weight(task: str, request: Request) -> None:
+    if request.weight and not TASKS[task].rowwise:
+        raise RecipeError(
+            f"--weight {request.weight} weighs rows, and to {task} an example is no row of the table.",
+            hint="leave out --weight.",
+        )
 
 
 def _once(findings: Sequence[Finding]) -> tuple[Finding, ...]:

@@ -194,6 +194,7 @@ def feed(prepared: Prepared, training: Part, seed: int, weight: Tensor | None = 
         if key in kinds and "augment" in vars(type(kinds[key]))
     }
     there = next(iter(training.inputs.values())).device
+    assert weight is None or len(weight) == len(training.target)
     return TensorFeed(
         inputs=training.inputs,
         target=training.target.to(there),
@@ -238,7 +239,7 @@ def _part_that_fits(job: Job, trainee: NetworkTrainee, batches: TensorFeed) -> i
     batch = batches.take(torch.arange(few))
     trainee.module.train()
     bytes_an_example = machine.saved_bytes(trainee.module, lambda: trainee.loss(batch), few)
-    memory = job.memory or int(machine.free_memory() * machine.MEMORY_SHARE)
+    memory = job.memory or machine.may_hold()
     return machine.part_that_fits(trainee.module, bytes_an_example, job.settings.batch, memory)
 
 

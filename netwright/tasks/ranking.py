@@ -63,11 +63,14 @@ class Clock:
         """(S, W, I) float16 log of one plus the count of each window."""
         table = np.zeros((len(self.tick_S), len(WINDOWS), self.count), dtype=np.float16)
         for window, days in enumerate(WINDOWS):
-            starts = np.searchsorted(self.day_E, self.tick_S - days)
-            stops = np.searchsorted(self.day_E, self.tick_S)
-            for tick, (start, stop) in enumerate(zip(starts.tolist(), stops.tolist(), strict=True)):
-                counts = np.bincount(self.item_E[start:stop], minlength=self.count)
-                table[tick, window] = np.log1p(counts)
+            starts = np.searchsorted(self.day_E, self.tick_S - days).tolist()
+            stops = np.searchsorted(self.day_E, self.tick_S).tolist()
+            count_I, first, last = np.zeros(self.count, dtype=np.int64), 0, 0
+            for tick, (start, stop) in enumerate(zip(starts, stops, strict=True)):
+                count_I += np.bincount(self.item_E[last:stop], minlength=self.count)  # what came in
+                count_I -= np.bincount(self.item_E[first:start], minlength=self.count)  # what went out
+                first, last = start, stop
+                table[tick, window] = np.log1p(count_I)
         return torch.from_numpy(table)
 
     def at(self, day_N: Floats) -> Tensor:

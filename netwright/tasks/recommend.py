@@ -4,17 +4,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from netwright.base.errors import BundleError, RecipeError
+from netwright.base.errors import BundleError, DataError, RecipeError
 from netwright.base.schema import JSON, Choice, Finding, Shape
-from netwright.data.kinds.item import BEGIN, FIRST, Item
+from netwright.data import ratings
+from netwright.data.kinds.item import BEGIN, FIRST, MOST, Item
+from netwright.data.kinds.numerals import numbers
 from netwright.data.packed import Packed, gather
 from netwright.objectives import ease, metrics, rankings
 from netwright.tasks import ranking
@@ -37,8 +41,10 @@ MIXES = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
 SELECT = 2_000
 """Validation examples that penalty and mix are chosen on, at most."""
 AT_ONCE = 512
-FEW = 4_000
-"""Items up to which all penalties are tried; with more the middle one is taken: the cost grows by the cube."""
+SOLVED = 1e-10
+"""Seconds that a penalty takes for each item, to the third power."""
+HELD = 20
+"""Bytes that are held at once for each pair of items."""
 
 
 class Recommend(AbstractTask):
@@ -57,7 +63,12 @@ class Recommend(AbstractTask):
         metric: str = ""
         """The headline metric; empty: ndcg@10."""
         linear: int = 8_000
-        """Items, the most frequent, that the linear item-to-item model knows, 0-20,000; cost: the cube."""
+        """Items, the most frequent, that the linear item-to-item model knows, 0-20,000; cost: the cube.
+        Fewer where the minutes or the memory hold fewer."""
+        ridge: float = 0.0
+        """Penalty of that model; 0: chosen on validation rows."""
+        least: float | None = None
+        """Rating from which an interaction is one to recommend; None: all. Lower ones are taken, not wished."""
 
         def __post_init__(self) -> None:
             """Checks the settings.
@@ -67,6 +78,10 @@ class Recommend(AbstractTask):
             """
             if not 0 <= self.linear <= 20_000:
                 raise RecipeError(f"task.linear is {self.linear}.", hint="give 0 to 20,000 items.")
+            if not 0 <= self.ridge < math.inf:
+                raise RecipeError(f"task.ridge is {self.ridge}.", hint="give a penalty such as 100, or 0.")
+            if self.least is not None and not math.isfinite(self.least):
+                raise RecipeError(f"task.least is {self.least}.", hint="give a rating, such as 4.")
 
     def __init__(self, settings: Any) -> None:
         self.columns = ()
@@ -97,12 +112,70 @@ class Recommend(AbstractTask):
         kind = interactions(inputs)
         self.outputs = len(kind.items)
         self.columns = (kind.names["item"],)
+        times = " with their times" if "time" in kind.names else ""
         what = (
-            f"the model file will hold the identities of {len(kind.items):,} items, and what "
-            f"{len(kind.known):,} users took under hashes of their names"
+            f"the model file will hold the identities of {len(kind.items):,} items{times}, and what "
+            f"{len(kind.known):,} users took under hashes of their names; short names can be guessed from them"
         )
         done = "items and users with fewer than three training rows are not stored"
         self.findings = (Finding(name="stored", what=what, count=len(kind.known), done=done),)
+
+    def survey(self, table: Table, rows: Rows, inputs: Inputs) -> Sequence[Finding]:
+        """Training rows whose item is too rare.
+
+        Raises:
+            DataError: If too few rows are to be learned from.
+            RecipeError: If ratings are asked for that are not there.
+        """
+        if self.settings.least is not None and ratings.rating_column(table) is None:
+            raise RecipeError(
+                f"task.least is {self.settings.least:g}, and {table.source} has no column of ratings.",
+                hint="call that column rating, or leave out the setting.",
+            )
+        known_N = interactions(inputs).codes(table.frame(list(inputs.kinds[0].reads()), rows)) > 0
+        left = int((known_N & self._wished(table)[rows]).sum())
+        if left < ratings.ENOUGH:
+            raise DataError(
+                f"{table.source} has {left:,} training rows of items that come three times, rated high enough.",
+                hint=f"recommending needs {ratings.ENOUGH} or more: give more, or a lower task.least.",
+            )
+        rare = int((~known_N).sum())
+        what = (
+            f"{rare:,} training rows have one of the items that come fewer than three times, or are beyond the "
+        )
+        what += f"{MOST:,} most frequent"
+        done = "such an item is never recommended"
+        return (
+            (Finding(name="rare items", what=what, where=self.columns[0], count=rare, done=done),)
+            if rare
+            else ()
+        )
+
+    def _wished(self, table: Table) -> npt.NDArray[np.bool_]:
+        """(N,) whether a row's item is one to recommend: its rating is high enough, where that was asked."""
+        rating = ratings.rating_column(table)
+        if self.settings.least is None or rating is None:
+            return np.ones(table.height, dtype=np.bool_)
+        found: npt.NDArray[np.bool_] = numbers(table.column(rating), comma=False) >= self.settings.least
+        return found
+
+    def measurable(self, table: Table, rows: Rows, inputs: Inputs) -> tuple[Rows, Sequence[Finding]]:
+        """Leaves out what lacks user, item or time, repeats an earlier row, or is rated below `task.least`."""
+        kind, columns = interactions(inputs), list(inputs.kinds[0].reads())
+        whole_N, wished_N = kind.usable(table.frame(columns))[rows], self._wished(table)[rows]
+        kept = rows[whole_N & wished_N]
+        odd, low = int((~whole_N).sum()), int((whole_N & ~wished_N).sum())
+        unseen = int((kind.codes(table.frame(columns, kept)) == 0).sum())
+        said = (
+            ("unusable", odd, "rows lack user, item or time, or repeat a user and item", "not measured"),
+            ("low ratings", low, "rows are rated below task.least", "not measured"),
+            ("unseen items", unseen, "rows have an item that the model does not know", "they count as errors"),
+        )
+        return kept, [
+            Finding(name=name, what=f"{count:,} {what}", where=self.columns[0], count=count, done=done)
+            for name, count, what, done in said
+            if count
+        ]
 
     @property
     def metrics(self) -> Sequence[metrics.Metric]:
@@ -121,8 +194,10 @@ class Recommend(AbstractTask):
         read = rows if learn else np.arange(table.height, dtype=np.int64)
         block = table.frame(list(kind.columns), read)
         code_N, user_N, day_N = kind.codes(block), kind.users(block), kind.days(block)
+        wished_N = code_N > 0
         if learn:
-            self._remember(code_N, user_N, day_N, timed="time" in kind.names)
+            wished_N &= self._wished(table)[rows]
+            self._remember(code_N[wished_N], user_N[wished_N], day_N[wished_N], timed="time" in kind.names)
         before = (code_N[:0], code_N[:0]) if learn else kind.recalled(user_N, code_N)
         spans = ranking.histories(
             np.concatenate([before[0], user_N]),
@@ -132,7 +207,7 @@ class Recommend(AbstractTask):
             BEGIN,
         )
         flat, (history_N2, seen_N2) = spans[0], (each[len(before[0]) :] for each in spans[1:])
-        chosen = torch.from_numpy(np.flatnonzero(code_N > 0) if learn else np.asarray(rows, dtype=np.int64))
+        chosen = torch.from_numpy(np.flatnonzero(wished_N) if learn else np.asarray(rows, dtype=np.int64))
         made = {
             kind.field().key: Packed(flat, history_N2[chosen]),
             SEEN: Packed(flat, seen_N2[chosen]),
@@ -143,27 +218,35 @@ class Recommend(AbstractTask):
         return made, Packed(torch.where(target_N > 0, target_N - FIRST, -1))
 
     def _remember(self, code_N: Any, user_N: Any, day_N: Any, *, timed: bool) -> None:
-        """Counts, clock and pairs of the training rows."""
-        known = code_N > 0
-        item_E = code_N[known] - FIRST
+        """Counts, clock and pairs of the training rows to learn from."""
+        item_E = code_N - FIRST
         self.count_I = torch.from_numpy(np.bincount(item_E, minlength=self.outputs)).float()
-        self.clock = Clock(item_E, day_N[known], self.outputs) if timed else None
-        self.pairs = torch.from_numpy(user_N[known]), torch.from_numpy(item_E)
+        self.clock = Clock(item_E, day_N, self.outputs) if timed else None
+        self.pairs = torch.from_numpy(user_N), torch.from_numpy(item_E)
 
     def head(self, width: int, members: int) -> nn.Module:
         """From features (K, B, D) to scores (K, B, I)."""
         return Ranker(members, width, torch.log1p(self.count_I), self.clock, self.near)
 
-    def study(self, inputs: Mapping[str, Packed], target: Packed) -> None:
+    def study(
+        self, inputs: Mapping[str, Packed], target: Packed, *, seconds: float, memory: int
+    ) -> Mapping[str, Choice]:
         """Solves the linear item-to-item model, its penalty chosen on validation rows; keeps large weights."""
-        size = min(self.outputs, self.settings.linear)
+        most = min(self.outputs, self.settings.linear)
+        size = int(min(most, (seconds / SOLVED) ** (1 / 3), (memory / HELD) ** 0.5))
+        why = "the minutes and the memory hold no more"
+        chosen = {"task.linear": Choice(value=size, why=why)} if size < most else {}
+        ridges = (self.settings.ridge,) if self.settings.ridge else RIDGES
+        if len(ridges) * SOLVED * size**3 > seconds and len(ridges) > 1:
+            ridges = RIDGES[1:2]
+            chosen["task.ridge"] = Choice(value=ridges[0], why="the minutes do not hold a choice among several")
         if self.pairs is None or not size:
-            return
+            return chosen
         users, items = self.pairs
         gram_II = ease.gram(users[items < size], items[items < size], size)
         inputs, target = _some(inputs, target)
         best = -1.0
-        for ridge in RIDGES if size <= FEW and len(target) else RIDGES[1:2]:
+        for ridge in ridges if len(target) else ridges[:2][-1:]:
             weights_II = ease.weights(gram_II, ridge)
             score = self._score(
                 self._ranks(inputs, target, lambda given, w=weights_II: linear(given, w, self.outputs))
@@ -174,6 +257,7 @@ class Recommend(AbstractTask):
         says, near = self.weights_II.topk(min(NEIGHBOURS, size), dim=1)
         rest = (0, 0, 0, self.outputs - size)  # rarer items say nothing
         self.near = nn.functional.pad(near, rest), nn.functional.pad(says, rest)
+        return chosen
 
     def settle(self, network: nn.Module, inputs: Mapping[str, Packed], target: Packed) -> Mapping[str, Choice]:
         """Lets the linear item-to-item weights add to the scores, as much as helps on validation rows."""
@@ -362,9 +446,9 @@ def _finite(found: Tensor) -> Tensor:
 
 def _check(task: Recommend) -> None:
     good = task.count_I.ndim == 1 and task.count_I.dtype == torch.float32 and task.outputs >= 1
-    good = good and bool((task.count_I >= 0).all())
+    good = good and bool(((task.count_I >= 0) & (task.count_I < torch.inf)).all())
     if task.near:
         good = good and task.near[0].ndim == 2 and task.near[0].shape == task.near[1].shape
-        good = good and len(task.near[0]) == task.outputs
+        good = good and len(task.near[0]) == task.outputs and task.near[0].shape[1] <= NEIGHBOURS
     if not good:
         raise BundleError("the model's counts and weights do not fit together.")
