@@ -98,10 +98,9 @@ def prepare(source: Any, request: Request) -> Prepared:
     table, wheres = _with_own_rows(table, request)
     rule = "order" if table.shape in ("corpus", "series") else request.split
     if table.shape == "ratings" and rule == "random":
-        rule, wheres = _last_ones(table, wheres)
+        rule, wheres = ratings.last_ones(table, wheres)
     assigned = roles.assign(table, asked)
     claim_name, why = choose_task(table.frame(assigned.targets), table, request)
-    _refuse_weight(claim_name, request)
     parts = split.make(
         table,
         assigned,
@@ -118,7 +117,7 @@ def prepare(source: Any, request: Request) -> Prepared:
     )
     inputs = columns.Inputs.fit(decoded, decided, parts.train)
     task.bind(inputs)
-    parts, passed_over = _measurable(task, decoded, parts, inputs)
+    parts, surveyed = _surveyed(task, decoded, parts, inputs)
     findings = _once(
         (
             *table.findings,
@@ -126,8 +125,7 @@ def prepare(source: Any, request: Request) -> Prepared:
             *said,
             *damaged,
             *task.findings,
-            *task.survey(decoded, parts.train, inputs),
-            *passed_over,
+            *surveyed,
             *(checks.check(table, decided, parts, claim_name) if table.shape == "rows" else ()),
         )
     )
@@ -210,28 +208,17 @@ def _without(parts: Split, lost: Any) -> Split:
     if not len(lost):
         return parts
     names = ("train", "select", "calibrate", "test")
-    return replace(parts, **{name: _not_in(getattr(parts, name), lost) for name in names})
+    kept = {name: getattr(parts, name)[~np.isin(getattr(parts, name), lost)] for name in names}
+    return replace(parts, **kept)
 
 
-def _not_in(rows: Any, lost: Any) -> Any:
-    return rows[~np.isin(rows, lost)]
-
-
-def _measurable(
+def _surveyed(
     task: AbstractTask, table: Table, parts: Split, inputs: columns.Inputs
 ) -> tuple[Split, Sequence[Finding]]:
-    """The split without validation and test rows that the task cannot measure, and what is to be said."""
+    """The split without validation and test rows that cannot be measured, and what the task says of all."""
     held = np.unique(np.concatenate([parts.select, parts.calibrate, parts.test]))
     kept, said = task.measurable(table, held, inputs)
-    return _without(parts, _not_in(held, kept)), said
-
-
-def _refuse_weight(task: str, request: Request) -> None:
-    if request.weight and not TASKS[task].rowwise:
-        raise RecipeError(
-            f"--weight {request.weight} weighs rows, and to {task} an example is no row of the table.",
-            hint="leave out --weight.",
-        )
+    return _without(parts, np.setdiff1d(held, kept)), (*task.survey(table, parts.train, inputs), *said)
 
 
 def _once(findings: Sequence[Finding]) -> tuple[Finding, ...]:
@@ -282,7 +269,16 @@ def choose_task(target: pl.DataFrame, table: Table, request: Request) -> tuple[s
 
 
 def _task_settings(request: Request, task: str) -> dict[str, Any]:
-    """Settings of the task: those of `--set task.NAME=VALUE`, and those that have a flag of their own."""
+    """Settings of the task: those of `--set task.NAME=VALUE`, and those that have a flag of their own.
+
+    Raises:
+        RecipeError: If rows are weighted and the task has other examples.
+    """
+    if request.weight and not TASKS[task].rowwise:
+        raise RecipeError(
+            f"--weight {request.weight} weighs rows, and to {task} an example is no row of the table.",
+            hint="leave out --weight.",
+        )
     settings = {k.removeprefix("task."): v for k, v in request.set.items() if k.startswith("task.")}
     if request.metric:
         settings["metric"] = request.metric
@@ -316,21 +312,6 @@ def _in_order(table: Table, request: Request) -> Table:
     if time is None or (not asked and not timelines.only_numbers(table, time)):
         return table
     return timelines.arrange(table, time, request.target, request.drop)
-
-
-def _last_ones(table: Table, wheres: Mapping[str, split.Where]) -> tuple[str, dict[str, split.Where]]:
-    """Where nothing was said: the last interaction of each user for the test, the one before to validate."""
-    if ratings.parted(table):
-        return "random", dict(wheres)
-    if any(where.kind != "default" for where in wheres.values()):
-        return "order", dict(wheres)
-    words = {"test": "the last of each user with three or more", "validation": "the one before it"}
-    backs = {"test": 0, "validation": 1}
-    made = {
-        name: split.Where(kind="rows_given", rows=ratings.leave_last(table, back), text=words[name])
-        for name, back in backs.items()
-    }
-    return "random", made
 
 
 def _with_own_rows(table: Table, request: Request) -> tuple[Table, dict[str, split.Where]]:

@@ -129,7 +129,7 @@ def test_classes_have_few_public_methods() -> None:
         found[f"{where} {node.name}"] = len([name for name in own if not name.startswith("_")])
     most = {
         "AbstractTask": 26,
-        "Recommend": 18,
+        "Recommend": 20,
         "Generate": 15,
         "Translate": 16,
         "Forecast": 14,

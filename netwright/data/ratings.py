@@ -16,6 +16,7 @@ from netwright.base.schema import Finding, Role
 from netwright.data.kinds.numerals import numbers
 from netwright.data.moments import FORMS, form_of, moments
 from netwright.data.table import Rows, Table
+from netwright.data.where import Where
 
 if TYPE_CHECKING:
     import polars as pl
@@ -157,20 +158,20 @@ def arrange(table: Table, found: Mapping[Role, str], drop: Sequence[str] = ()) -
     user, item, time = found["user"], found["item"], found.get("time")
     cells = table.cells
     keep = cells.select(pl.col(user).is_not_null() & pl.col(item).is_not_null()).to_series().to_numpy()
-    _say(findings, user, "missing", int((~keep).sum()), ("rows lack the user or the item", "left out"))
+    say(findings, user, "missing", int((~keep).sum()), ("rows lack the user or the item", "left out"))
     _say_mixed(findings, cells, (user, item))
     when = np.arange(table.height, dtype=np.float64)
     if time:
         when = Calendar.of(cells[time]).days(cells[time])
         lost = keep & ~np.isfinite(when)
         keep &= np.isfinite(when)
-        _say(findings, time, "no time", int(lost.sum()), ("rows have no time that can be read", "left out"))
+        say(findings, time, "no time", int(lost.sum()), ("rows have no time that can be read", "left out"))
     rows = np.flatnonzero(keep)
     rows = rows[np.argsort(when[rows], kind="stable")]
     ready = cells[rows].with_columns(identities(cells[name][rows]) for name in (user, item))
     first = ready.select(pl.struct(user, item).is_first_distinct()).to_series()
     again = int((~first).sum())
-    _say(findings, item, "duplicates", again, ("rows repeat a user and item", "the first of each is kept"))
+    say(findings, item, "duplicates", again, ("rows repeat a user and item", "the first of each is kept"))
     ready, rows = ready.filter(first), rows[first.to_numpy()]
     _refuse(table, ready, user, item)
     roles: dict[str, Role] = {name: "ignore" for name in ready.columns if name.lower() != SPLIT}
@@ -194,11 +195,6 @@ def rating_column(table: Table) -> str | None:
     return next((name for name in table.columns if name.lower() in RATINGS), None)
 
 
-def parted(table: Table) -> bool:
-    """Whether the source says which rows are for what: files of their own, or a column."""
-    return bool(table.given) or any(name.lower() == SPLIT for name in table.columns)
-
-
 def _moved(given: Mapping[str, Rows], rows: Rows, height: int) -> dict[str, Rows]:
     """The rows of each part where they are now; those that were left out are in none."""
     place = np.full(height, -1, dtype=np.int64)
@@ -207,7 +203,21 @@ def _moved(given: Mapping[str, Rows], rows: Rows, height: int) -> dict[str, Rows
     return {part: named[named >= 0] for part, named in found.items()}
 
 
-def leave_last(table: Table, back: int) -> Rows:
+def last_ones(table: Table, wheres: Mapping[str, Where]) -> tuple[str, dict[str, Where]]:
+    """Where nothing was said: the last interaction of each user for the test, the one before to validate."""
+    if table.given or any(name.lower() == SPLIT for name in table.columns):
+        return "random", dict(wheres)
+    if any(where.kind != "default" for where in wheres.values()):
+        return "order", dict(wheres)
+    words = {"test": (0, "the last of each user with three or more"), "validation": (1, "the one before it")}
+    made = {
+        name: Where(kind="rows_given", rows=_leave_last(table, back), text=text)
+        for name, (back, text) in words.items()
+    }
+    return "random", made
+
+
+def _leave_last(table: Table, back: int) -> Rows:
     """The last row but `back` of each user who has three or more: 0 for the test, 1 for validation.
 
     Raises:
@@ -247,7 +257,7 @@ def _say_mixed(findings: list[Finding], cells: pl.DataFrame, names: Sequence[str
         numeric = np.isfinite(numbers(cells[name], comma=False))
         there = cells[name].is_not_null().to_numpy()
         odd = int(min((numeric & there).sum(), (~numeric & there).sum()))
-        _say(findings, name, "mixed", odd, ("identities are of another type than the rest", "all read as text"))
+        say(findings, name, "mixed", odd, ("identities are of another type than the rest", "all read as text"))
 
 
 def _say_ratings(findings: list[Finding], table: Table) -> None:
@@ -256,14 +266,14 @@ def _say_ratings(findings: list[Finding], table: Table) -> None:
         return
     values = numbers(table.column(rating), comma=False)
     odd = int((~np.isfinite(values)).sum())
-    _say(findings, rating, "no rating", odd, ("ratings are no numbers", "interactions all the same"))
+    say(findings, rating, "no rating", odd, ("ratings are no numbers", "interactions all the same"))
     if odd == len(values):
         return
     low, high = (float(each) for each in np.nanquantile(values, (0.001, 0.999)))
     span = max(1.0, high - low)
     beyond = int(((values > high + span) | (values < low - span)).sum())
     words = (f"ratings lie far outside {low:g} to {high:g}", "kept; look at them")
-    _say(findings, rating, "odd ratings", beyond, words)
+    say(findings, rating, "odd ratings", beyond, words)
     what = "a rating counts as an interaction, whatever its number"
     done = "to recommend what is rated 4 or more: --set task.least=4; "
     done += f"to predict the number itself: --task regress --target {rating}"
@@ -276,7 +286,7 @@ def _no_time() -> Finding:
     return Finding(name="no time", what=what, done=done, severity="warning")
 
 
-def _say(findings: list[Finding], where: str, name: str, count: int, words: tuple[str, str]) -> None:
+def say(findings: list[Finding], where: str, name: str, count: int, words: Sequence[str]) -> None:
     """A finding where there is anything to count; words: what it is, and what was done."""
     if count:
         what, done = f"{count:,} {words[0]}", words[1]

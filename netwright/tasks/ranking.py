@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -49,6 +49,22 @@ class Clock:
     def __init__(self, item_E: npt.NDArray[np.int64], day_E: Floats, count: int) -> None:
         order = np.argsort(day_E, kind="stable")
         self.item_E, self.day_E, self.count = item_E[order], day_E[order], count
+
+    @classmethod
+    def restore(cls, tensors: Mapping[str, Tensor], count: int) -> Self:
+        """The clock of a file.
+
+        Raises:
+            ValueError: If its events are not what `tensors` gives.
+        """
+        item_E, day_E = items_within(tensors["items"], count), finite(tensors["days"])
+        if item_E.ndim != 1 or item_E.shape != day_E.shape:
+            raise ValueError("its events have no moment each")
+        return cls(item_E.numpy(), day_E.numpy(), count)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Its events."""
+        return {"items": torch.from_numpy(self.item_E.astype(np.int32)), "days": torch.from_numpy(self.day_E)}
 
     @cached_property
     def tick_S(self) -> Floats:
@@ -147,6 +163,37 @@ def taken(seen_BT: Tensor, items: int) -> Tensor:
     """(B, I) True for the items of a padded list of codes."""
     found_BC = torch.zeros(len(seen_BT), items + FIRST, dtype=torch.bool, device=seen_BT.device)
     return found_BC.scatter_(1, seen_BT, value=True)[:, FIRST:]
+
+
+def linear(seen_BT: Tensor, weights_II: Tensor, items: int) -> Tensor:
+    """(B, items) what a linear item-to-item model says to histories; nothing of items beyond its own."""
+    taken_BI = taken(seen_BT, items)
+    there_2N = taken_BI[:, : len(weights_II)].nonzero().T
+    size, ones = (len(taken_BI), len(weights_II)), torch.ones(there_2N.shape[1])
+    x_BI = torch.sparse_coo_tensor(there_2N, ones, size, check_invariants=True)
+    return nn.functional.pad(torch.sparse.mm(x_BI, weights_II), (0, items - len(weights_II)))
+
+
+def items_within(found: Tensor, count: int) -> Tensor:
+    """Items of a file as int64.
+
+    Raises:
+        ValueError: If one is out of bounds.
+    """
+    if found.dtype != torch.int32 or not len(found) or int(found.min()) < 0 or int(found.max()) >= count:
+        raise ValueError("an item is out of bounds")
+    return found.long()
+
+
+def finite(found: Tensor) -> Tensor:
+    """Numbers of a file.
+
+    Raises:
+        ValueError: If one is not finite.
+    """
+    if not found.is_floating_point() or not bool(torch.isfinite(found).all()):
+        raise ValueError("a number is not finite")
+    return found
 
 
 def rank(scores_BI: Tensor, target_B: Tensor) -> Tensor:

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Self
 
@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from netwright.base.errors import BundleError, DataError, RecipeError
 from netwright.base.schema import JSON, Choice, Finding, Shape
 from netwright.data import ratings
-from netwright.data.kinds.item import BEGIN, FIRST, MOST, Item
+from netwright.data.kinds.item import BEGIN, FIRST, MOST, Item, usable
 from netwright.data.kinds.numerals import numbers
 from netwright.data.packed import Packed, gather
 from netwright.objectives import ease, metrics, rankings
@@ -41,6 +41,8 @@ MIXES = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
 SELECT = 2_000
 """Validation examples that penalty and mix are chosen on, at most."""
 AT_ONCE = 512
+Score = Callable[[Mapping[str, Tensor]], Tensor]
+"""From a batch's inputs to (B, I) scores."""
 SOLVED = 1e-10
 """Seconds that a penalty takes for each item, to the third power."""
 HELD = 20
@@ -112,10 +114,9 @@ class Recommend(AbstractTask):
         kind = interactions(inputs)
         self.outputs = len(kind.items)
         self.columns = (kind.names["item"],)
-        times = " with their times" if "time" in kind.names else ""
         what = (
-            f"the model file will hold the identities of {len(kind.items):,} items{times}, and what "
-            f"{len(kind.known):,} users took under hashes of their names; short names can be guessed from them"
+            f"the model file will hold the identities of {len(kind.items):,} items, when each was taken, and "
+            f"what {len(kind.known):,} users took, under hashes of their names: short names can be guessed"
         )
         done = "items and users with fewer than three training rows are not stored"
         self.findings = (Finding(name="stored", what=what, count=len(kind.known), done=done),)
@@ -132,50 +133,39 @@ class Recommend(AbstractTask):
                 f"task.least is {self.settings.least:g}, and {table.source} has no column of ratings.",
                 hint="call that column rating, or leave out the setting.",
             )
-        known_N = interactions(inputs).codes(table.frame(list(inputs.kinds[0].reads()), rows)) > 0
+        known_N = interactions(inputs).codes(table.frame(inputs.kinds[0].reads(), rows)) > 0
         left = int((known_N & self._wished(table)[rows]).sum())
         if left < ratings.ENOUGH:
             raise DataError(
-                f"{table.source} has {left:,} training rows of items that come three times, rated high enough.",
+                f"{table.source} has {left:,} training rows of known items that are rated high enough.",
                 hint=f"recommending needs {ratings.ENOUGH} or more: give more, or a lower task.least.",
             )
-        rare = int((~known_N).sum())
-        what = (
-            f"{rare:,} training rows have one of the items that come fewer than three times, or are beyond the "
-        )
-        what += f"{MOST:,} most frequent"
-        done = "such an item is never recommended"
-        return (
-            (Finding(name="rare items", what=what, where=self.columns[0], count=rare, done=done),)
-            if rare
-            else ()
-        )
+        said: list[Finding] = []
+        words = (f"training rows have an item of fewer than three, or beyond {MOST:,}", "never recommended")
+        ratings.say(said, self.columns[0], "rare items", int((~known_N).sum()), words)
+        return said
+
+    def measurable(self, table: Table, rows: Rows, inputs: Inputs) -> tuple[Rows, Sequence[Finding]]:
+        """Leaves out what lacks user, item or time, repeats an earlier row, or is rated below `task.least`."""
+        kind, columns = interactions(inputs), inputs.kinds[0].reads()
+        whole_N, wished_N = usable(kind, table.frame(columns))[rows], self._wished(table)[rows]
+        kept = rows[whole_N & wished_N]
+        unseen = int((kind.codes(table.frame(columns, kept)) == 0).sum())
+        said: list[Finding] = []
+        for name, count, *words in (
+            ("unusable", (~whole_N).sum(), "rows lack user, item or time, or repeat a pair", "not measured"),
+            ("low ratings", (whole_N & ~wished_N).sum(), "rows are rated below task.least", "not measured"),
+            ("unseen items", unseen, "rows have an item that the model does not know", "they count as errors"),
+        ):
+            ratings.say(said, self.columns[0], name, int(count), words)
+        return kept, said
 
     def _wished(self, table: Table) -> npt.NDArray[np.bool_]:
         """(N,) whether a row's item is one to recommend: its rating is high enough, where that was asked."""
         rating = ratings.rating_column(table)
         if self.settings.least is None or rating is None:
             return np.ones(table.height, dtype=np.bool_)
-        found: npt.NDArray[np.bool_] = numbers(table.column(rating), comma=False) >= self.settings.least
-        return found
-
-    def measurable(self, table: Table, rows: Rows, inputs: Inputs) -> tuple[Rows, Sequence[Finding]]:
-        """Leaves out what lacks user, item or time, repeats an earlier row, or is rated below `task.least`."""
-        kind, columns = interactions(inputs), list(inputs.kinds[0].reads())
-        whole_N, wished_N = kind.usable(table.frame(columns))[rows], self._wished(table)[rows]
-        kept = rows[whole_N & wished_N]
-        odd, low = int((~whole_N).sum()), int((whole_N & ~wished_N).sum())
-        unseen = int((kind.codes(table.frame(columns, kept)) == 0).sum())
-        said = (
-            ("unusable", odd, "rows lack user, item or time, or repeat a user and item", "not measured"),
-            ("low ratings", low, "rows are rated below task.least", "not measured"),
-            ("unseen items", unseen, "rows have an item that the model does not know", "they count as errors"),
-        )
-        return kept, [
-            Finding(name=name, what=f"{count:,} {what}", where=self.columns[0], count=count, done=done)
-            for name, count, what, done in said
-            if count
-        ]
+        return np.asarray(numbers(table.column(rating), comma=False) >= self.settings.least)
 
     @property
     def metrics(self) -> Sequence[metrics.Metric]:
@@ -199,19 +189,13 @@ class Recommend(AbstractTask):
             wished_N &= self._wished(table)[rows]
             self._remember(code_N[wished_N], user_N[wished_N], day_N[wished_N], timed="time" in kind.names)
         before = (code_N[:0], code_N[:0]) if learn else kind.recalled(user_N, code_N)
-        spans = ranking.histories(
-            np.concatenate([before[0], user_N]),
-            np.concatenate([np.full(len(before[0]), -np.inf), day_N]),
-            np.concatenate([before[1], code_N]),
-            kind.longest,
-            BEGIN,
-        )
+        earlier = np.full(len(before[0]), -np.inf)
+        known = zip((before[0], earlier, before[1]), (user_N, day_N, code_N), strict=True)
+        users, days, codes = (np.concatenate(each) for each in known)
+        spans = ranking.histories(users, days, codes, kind.longest, BEGIN)
         flat, (history_N2, seen_N2) = spans[0], (each[len(before[0]) :] for each in spans[1:])
         chosen = torch.from_numpy(np.flatnonzero(wished_N) if learn else np.asarray(rows, dtype=np.int64))
-        made = {
-            kind.field().key: Packed(flat, history_N2[chosen]),
-            SEEN: Packed(flat, seen_N2[chosen]),
-        }
+        made = {kind.field().key: Packed(flat, history_N2[chosen]), SEEN: Packed(flat, seen_N2[chosen])}
         if self.clock:
             made[MOMENT] = Packed(self.clock.at(day_N[chosen.numpy()]))
         target_N = torch.from_numpy(code_N)[chosen]
@@ -248,9 +232,7 @@ class Recommend(AbstractTask):
         best = -1.0
         for ridge in ridges if len(target) else ridges[:2][-1:]:
             weights_II = ease.weights(gram_II, ridge)
-            score = self._score(
-                self._ranks(inputs, target, lambda given, w=weights_II: linear(given, w, self.outputs))
-            )
+            score = self._score(self._ranks(inputs, target, self._linear(weights_II)))
             if score > best or self.weights_II is None:
                 best, self.weights_II = score, weights_II
         assert self.weights_II is not None
@@ -327,33 +309,29 @@ class Recommend(AbstractTask):
 
     def beside(self, inputs: Mapping[str, Packed], target: Packed) -> list[Rival]:
         """The most popular items, the linear item-to-item model, and what was popular in the week before."""
-        count_I = self.count_I
-
-        def popular(given: Mapping[str, Tensor]) -> Tensor:
-            return count_I.expand(len(given[SEEN]), -1).masked_fill(
-                ranking.taken(given[SEEN], self.outputs), -1.0
-            )
-
-        found = [Rival(*self.blind_words, self._frame(self._ranks(inputs, target, popular)))]
-        weights_II, clock = self.weights_II, self.clock
+        count_I, weights_II, clock = self.count_I, self.weights_II, self.clock
+        scores: dict[tuple[str, str], Score] = {}
+        scores[self.blind_words] = lambda given: count_I.expand(len(given[SEEN]), -1)
         if weights_II is not None:
-            ranks_N = self._ranks(inputs, target, lambda given: linear(given, weights_II, self.outputs))
-            found.append(Rival("ease", "items by the items taken, linearly (EASE)", self._frame(ranks_N)))
+            scores["ease", "items by the items taken, linearly (EASE)"] = self._linear(weights_II)
         if clock is not None:
+            scores["recent", "the most popular items of the 7 days before"] = lambda given: clock.heat_SWI[
+                given[MOMENT], ranking.WEEK
+            ].float()
+        return [
+            Rival(*words, self._frame(self._ranks(inputs, target, score))) for words, score in scores.items()
+        ]
 
-            def recent(given: Mapping[str, Tensor]) -> Tensor:
-                heat_BI = clock.heat_SWI[given[MOMENT], ranking.WEEK].float()
-                return heat_BI.masked_fill(ranking.taken(given[SEEN], self.outputs), -1.0)
+    def _linear(self, weights_II: Tensor) -> Score:
+        return lambda given: ranking.linear(given[SEEN], weights_II, self.outputs)
 
-            words = "the most popular items of the 7 days before"
-            found.append(Rival("recent", words, self._frame(self._ranks(inputs, target, recent))))
-        return found
-
-    def _ranks(self, inputs: Mapping[str, Packed], target: Packed, score: Any) -> Tensor:
-        """(N,) rank of each target by a function from a batch's inputs to scores."""
+    def _ranks(self, inputs: Mapping[str, Packed], target: Packed, score: Score) -> Tensor:
+        """(N,) rank of each target by a batch's scores, behind it all items already taken."""
         found = [torch.zeros(0, dtype=torch.float64)]
         for rows_B in torch.split(torch.arange(len(target)), AT_ONCE):
-            found.append(ranking.rank(score(gather(inputs, rows_B)), target.take(rows_B)))
+            given = gather(inputs, rows_B)
+            scores_BI = score(given).masked_fill(ranking.taken(given[SEEN], self.outputs), ranking.BEFORE)
+            found.append(ranking.rank(scores_BI, target.take(rows_B)))
         return torch.cat(found)
 
     def _frame(self, ranks_N: Tensor) -> pl.DataFrame:
@@ -366,10 +344,7 @@ class Recommend(AbstractTask):
 
     def state(self) -> tuple[JSON, Mapping[str, Tensor]]:
         """Settings; counts, the events that the clock counts, and the linear weights that are kept."""
-        tensors = {"counts": self.count_I}
-        if self.clock:
-            tensors["items"] = torch.from_numpy(self.clock.item_E.astype(np.int32))
-            tensors["days"] = torch.from_numpy(self.clock.day_E)
+        tensors = {"counts": self.count_I, **(self.clock.tensors() if self.clock else {})}
         if self.near:
             tensors["near"], tensors["says"] = self.near[0].to(torch.int32), self.near[1]
         return {"settings": asdict(self.settings), "columns": list(self.columns)}, tensors
@@ -386,28 +361,21 @@ class Recommend(AbstractTask):
             task.columns = tuple(str(name) for name in facts["columns"])
             task.count_I = tensors["counts"]
             task.outputs = len(task.count_I)
-            if "days" in tensors:
-                items, days = _items(tensors["items"], task.outputs), _finite(tensors["days"])
-                if items.ndim != 1 or items.shape != days.shape:
-                    raise ValueError("its events have no moment each")
-                task.clock = Clock(items.numpy(), days.numpy(), task.outputs)
+            task.clock = Clock.restore(tensors, task.outputs) if "days" in tensors else None
             if "near" in tensors:
-                task.near = _items(tensors["near"], task.outputs), _finite(tensors["says"])
+                near = ranking.items_within(tensors["near"], task.outputs)
+                task.near = near, ranking.finite(tensors["says"])
         except (KeyError, TypeError, ValueError, RecipeError, RuntimeError, IndexError) as error:
             raise BundleError(f"the model's task cannot be read: {error}.") from error
-        _check(task)
+        good = task.count_I.ndim == 1 and task.count_I.dtype == torch.float32 and task.outputs >= 1
+        good = good and bool(((task.count_I >= 0) & (task.count_I < torch.inf)).all())
+        if task.near:
+            near, says = task.near
+            good = good and near.ndim == 2 and near.shape == says.shape and len(near) == task.outputs
+            good = good and near.shape[1] <= NEIGHBOURS
+        if not good:
+            raise BundleError("the model's counts and weights do not fit together.")
         return task
-
-
-def linear(given: Mapping[str, Tensor], weights_II: Tensor, items: int) -> Tensor:
-    """(B, items) what a linear item-to-item model says to histories; items already taken come last."""
-    taken_BI = ranking.taken(given[SEEN], items)
-    there_2N = taken_BI[:, : len(weights_II)].nonzero().T
-    size, ones = (len(taken_BI), len(weights_II)), torch.ones(there_2N.shape[1])
-    x_BI = torch.sparse_coo_tensor(there_2N, ones, size, check_invariants=True)
-    scores_BI = torch.sparse.mm(x_BI, weights_II)
-    rarer = (0, items - len(weights_II))
-    return nn.functional.pad(scores_BI, rarer).masked_fill(taken_BI, ranking.BEFORE)
 
 
 def interactions(inputs: Inputs) -> Item:
@@ -429,26 +397,3 @@ def _some(inputs: Mapping[str, Packed], target: Packed) -> tuple[Mapping[str, Pa
     """So many examples, evenly spaced, as choices are made on."""
     rows = torch.linspace(0, len(target) - 1, min(SELECT, len(target))).long()
     return {key: packed.some(rows) for key, packed in inputs.items()}, target.some(rows)
-
-
-def _items(found: Tensor, count: int) -> Tensor:
-    """Items within bounds, as int64."""
-    if found.dtype != torch.int32 or not len(found) or int(found.min()) < 0 or int(found.max()) >= count:
-        raise ValueError("an item is out of bounds")
-    return found.long()
-
-
-def _finite(found: Tensor) -> Tensor:
-    if not found.is_floating_point() or not bool(torch.isfinite(found).all()):
-        raise ValueError("a number is not finite")
-    return found
-
-
-def _check(task: Recommend) -> None:
-    good = task.count_I.ndim == 1 and task.count_I.dtype == torch.float32 and task.outputs >= 1
-    good = good and bool(((task.count_I >= 0) & (task.count_I < torch.inf)).all())
-    if task.near:
-        good = good and task.near[0].ndim == 2 and task.near[0].shape == task.near[1].shape
-        good = good and len(task.near[0]) == task.outputs and task.near[0].shape[1] <= NEIGHBOURS
-    if not good:
-        raise BundleError("the model's counts and weights do not fit together.")

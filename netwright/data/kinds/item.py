@@ -149,16 +149,6 @@ class Item(AbstractKind):
             return np.arange(block.height, dtype=np.float64)
         return self.calendar.days(block[self.names["time"]])
 
-    def usable(self, block: pl.DataFrame) -> npt.NDArray[np.bool_]:
-        """(N,) whether a row has user, item and moment, and is the first of its user and item."""
-        import polars as pl
-
-        pairs = pl.DataFrame(
-            {role: ratings.identities(block[self.names[role]]) for role in ("user", "item")}
-        ).with_columns(once=pl.struct("user", "item").is_first_distinct())
-        good = pairs.select(pl.col("once") & pl.col("user").is_not_null() & pl.col("item").is_not_null())
-        return good.to_series().to_numpy() & np.isfinite(self.days(block))
-
     def history(self, user: int) -> Codes:
         """Item codes that are stored for a user; none for one who is not known."""
         place = int(np.searchsorted(self.known.numpy(), user))
@@ -216,6 +206,15 @@ class Item(AbstractKind):
         made.calendar = calendar
         made.known, made.histories = users, _packed(users, lengths, flat, FIRST + len(items))
         return made
+
+
+def usable(kind: Item, block: pl.DataFrame) -> npt.NDArray[np.bool_]:
+    """(N,) whether a row has user, item and moment, and is the first of its user and item."""
+    import polars as pl
+
+    pairs = pl.DataFrame({role: ratings.identities(block[kind.names[role]]) for role in ("user", "item")})
+    good = pl.struct(pl.all()).is_first_distinct() & pl.all_horizontal(pl.all().is_not_null())
+    return pairs.select(good).to_series().to_numpy() & np.isfinite(kind.days(block))
 
 
 def user_hashes(cells: pl.Series) -> Codes:
