@@ -114,10 +114,9 @@ class Recommend(AbstractTask):
         kind = interactions(inputs)
         self.outputs = len(kind.items)
         self.columns = (kind.names["item"],)
-        what = (
-            f"the model file will hold the identities of {len(kind.items):,} items, when each was taken, and "
-            f"what {len(kind.known):,} users took, under hashes of their names: short names can be guessed"
-        )
+        timed = ", when each was taken," if "time" in kind.names else ""
+        what = f"the model file will hold the identities of {len(kind.items):,} items{timed} and what "
+        what += f"{len(kind.known):,} users took, under hashes of their names: short names can be guessed"
         done = "items and users with fewer than three training rows are not stored"
         self.findings = (Finding(name="stored", what=what, count=len(kind.known), done=done),)
 
@@ -141,7 +140,7 @@ class Recommend(AbstractTask):
                 hint=f"recommending needs {ratings.ENOUGH} or more: give more, or a lower task.least.",
             )
         said: list[Finding] = []
-        words = (f"training rows have an item of fewer than three, or beyond {MOST:,}", "never recommended")
+        words = (f"training rows have an item that is rare, or not of the first {MOST:,}", "not learned")
         ratings.say(said, self.columns[0], "rare items", int((~known_N).sum()), words)
         return said
 
@@ -155,7 +154,12 @@ class Recommend(AbstractTask):
         for name, count, *words in (
             ("unusable", (~whole_N).sum(), "rows lack user, item or time, or repeat a pair", "not measured"),
             ("low ratings", (whole_N & ~wished_N).sum(), "rows are rated below task.least", "not measured"),
-            ("unseen items", unseen, "rows have an item that the model does not know", "they count as errors"),
+            (
+                "unseen items",
+                unseen,
+                "measured rows have an item the model does not know",
+                "they count as errors",
+            ),
         ):
             ratings.say(said, self.columns[0], name, int(count), words)
         return kept, said
@@ -310,17 +314,15 @@ class Recommend(AbstractTask):
     def beside(self, inputs: Mapping[str, Packed], target: Packed) -> list[Rival]:
         """The most popular items, the linear item-to-item model, and what was popular in the week before."""
         count_I, weights_II, clock = self.count_I, self.weights_II, self.clock
-        scores: dict[tuple[str, str], Score] = {}
-        scores[self.blind_words] = lambda given: count_I.expand(len(given[SEEN]), -1)
+        scores: dict[Any, Score] = {self.blind_words: lambda given: count_I.expand(len(given[SEEN]), -1)}
         if weights_II is not None:
             scores["ease", "items by the items taken, linearly (EASE)"] = self._linear(weights_II)
         if clock is not None:
             scores["recent", "the most popular items of the 7 days before"] = lambda given: clock.heat_SWI[
                 given[MOMENT], ranking.WEEK
             ].float()
-        return [
-            Rival(*words, self._frame(self._ranks(inputs, target, score))) for words, score in scores.items()
-        ]
+        ranks = {words: self._ranks(inputs, target, score) for words, score in scores.items()}
+        return [Rival(name, words, self._frame(ranks_N)) for (name, words), ranks_N in ranks.items()]
 
     def _linear(self, weights_II: Tensor) -> Score:
         return lambda given: ranking.linear(given[SEEN], weights_II, self.outputs)
@@ -386,10 +388,8 @@ def interactions(inputs: Inputs) -> Item:
     """
     kinds = inputs.kinds
     if len(kinds) != 1 or not isinstance(kinds[0], Item):
-        raise RecipeError(
-            "recommending learns from users, items and times, and nothing beside them.",
-            hint="give a table with columns user, item and, if there is one, time.",
-        )
+        what = "recommending learns from users, items and times, and nothing beside them."
+        raise RecipeError(what, hint="give a table with columns user, item and, if there is one, time.")
     return kinds[0]
 
 

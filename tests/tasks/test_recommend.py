@@ -218,7 +218,7 @@ def test_rare_items_of_training_rows_are_counted() -> None:
     once = frame.head(30).with_columns(item=pl.Series([f"rare{n}" for n in range(30)]))
     said = {each.name: each for each in prepared(pl.concat([frame, once]), split="time").findings}
     assert 0 < said["rare items"].count <= 30
-    assert "never recommended" in said["rare items"].done
+    assert "short names can be guessed" in said["stored"].what
 
 
 def test_times_of_new_rows_are_read_as_those_of_training() -> None:
