@@ -86,7 +86,7 @@ class Clock:
                 count_I += np.bincount(self.item_E[last:stop], minlength=self.count)  # what came in
                 count_I -= np.bincount(self.item_E[first:start], minlength=self.count)  # what went out
                 first, last = start, stop
-                table[tick, window] = np.log1p(count_I)
+                table[tick, window] = np.log1p(count_I, dtype=np.float32)
         return torch.from_numpy(table)
 
     def at(self, day_N: Floats) -> Tensor:
