@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
     from netwright.outcome import Folder
 
 Listen = Callable[[Event], None]
-RESERVE = 0.04
-"""Share of the minutes kept for what comes after learning: calibration, test rows, card."""
+BESIDE = 0.05
+"""Share of the minutes that simpler means may take."""
 
 
 def train(source: Any, *, listen: Listen | None = None, **settings: Any) -> Run:
@@ -104,10 +105,7 @@ def _train(prepared: Prepared, asked: Request, folder: Folder, older: Recipe | N
 
     for finding in prepared.findings if not folder.resumed else ():
         tell(Event(type="finding", data=vars(finding)))
-    parts = {
-        name: training.part(prepared, getattr(prepared.split, name), learn=name == "train")
-        for name in ("train", "select", "calibrate")
-    }
+    parts = training.parts(prepared)
     prepared = replace(prepared, examples=len(parts["train"].target))
     family, choices = _choices(prepared, asked, older)
     job = training.job_from(choices, family, prepared.spec, asked.seed)
@@ -115,7 +113,12 @@ def _train(prepared: Prepared, asked: Request, folder: Folder, older: Recipe | N
     read_seconds = time.monotonic() - asked.started
     folder.begin(prepared, asked, choices)
     linear = rival.train(prepared, parts, asked.seed)
-    prepared.task.study(parts["select"].inputs, parts["select"].target)
+    choices |= prepared.task.study(
+        parts["select"].inputs,
+        parts["select"].target,
+        seconds=math.inf if older else BESIDE * 60.0 * asked.minutes,  # a recipe says what was chosen
+        memory=asked.bytes or machine.may_hold(),
+    )
     job = replace(
         job,
         folder=folder.checkpoints,
@@ -124,7 +127,7 @@ def _train(prepared: Prepared, asked: Request, folder: Folder, older: Recipe | N
         live=older is None,
         memory=asked.bytes,
         device=asked.device,
-        budget=_budget(asked, prepared, folder),
+        budget=outcome.budget(asked, prepared, folder),
     )
     for name, choice in choices.items():
         tell(Event(type="choice", data={"name": name, **vars(choice)}))
@@ -183,13 +186,3 @@ def _with_task_settings(prepared: Prepared, choices: dict[str, Choice]) -> Prepa
     values = {name: value for name, value in values.items() if name in known}
     task.settings = replace(task.settings, **values)  # type: ignore[attr-defined]
     return prepared
-
-
-def _budget(asked: Request, prepared: Prepared, folder: Folder) -> float | None:
-    """Seconds that learning may take, or None where passes were set by hand."""
-    if "learning.epochs" in asked.set:
-        return None
-    whole = asked.minutes * 60.0
-    after = RESERVE * whole + 0.5 + outcome.seconds_to_score(prepared)
-    used = time.monotonic() - asked.started
-    return max(0.05 * whole, whole - used - after) + folder.spent()

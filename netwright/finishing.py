@@ -19,6 +19,7 @@ from netwright.objectives.metrics import NAN
 from netwright.outcome import Ending, Run, final_recipe
 from netwright.recipe import to_json
 from netwright.serving.bundle import Bundle, to_bytes
+from netwright.serving.measure import together
 from netwright.serving.predict import Model
 from netwright.tasks.network import final, observed
 from netwright.tasks.task import Rival
@@ -109,7 +110,8 @@ def _measure(ending: Ending, task: AbstractTask) -> Measured:
     test = part(prepared, rows)
     output = final(ending.best.network, task, test.inputs, test.target)
     statistics = _numbered(task.statistics(output, test.target), rows)
-    scores = score.evaluate(statistics, task.metrics, seed=seed, groups=_groups(ending, rows, statistics))
+    groups = together(prepared.columns, prepared.table, rows, statistics)
+    scores = score.evaluate(statistics, task.metrics, seed=seed, groups=groups)
     rivals = [
         baselines.measured(each.name, each.words, each.statistics, task.metrics)
         for each in _rivals(ending, task, test)
@@ -117,7 +119,7 @@ def _measure(ending: Ending, task: AbstractTask) -> Measured:
     if ending.linear and ending.best.network is ending.linear.network:
         verdict = "The network is the linear model: nothing deeper beat it on validation rows."
     else:
-        verdict = score.earned_place(scores, statistics, rivals=rivals, seed=seed)
+        verdict = score.earned_place(scores, statistics, rivals=rivals, seed=seed, groups=groups)
     return Measured(
         scores=scores,
         statistics=statistics,
@@ -147,13 +149,6 @@ def _numbered(statistics: pl.DataFrame, rows: Any) -> pl.DataFrame:
 
     numbers = rows + 1 if statistics.height == len(rows) else np.arange(1, statistics.height + 1)
     return statistics.with_columns(pl.Series("row", numbers))
-
-
-def _groups(ending: Ending, rows: Any, statistics: pl.DataFrame) -> pl.Series | None:
-    if "block" in statistics.columns:
-        return statistics["block"]
-    names = [column.name for column in ending.prepared.columns if column.role == "group"]
-    return ending.prepared.table.frame(names, rows).to_series() if names else None
 
 
 def _duplicates(ending: Ending, task: AbstractTask, statistics: pl.DataFrame) -> Mapping[str, JSON] | None:
@@ -250,7 +245,7 @@ def _coverage(task: AbstractTask, opened: Measured | None) -> Mapping[str, float
 
 
 def _stored(columns: Sequence[Any]) -> list[str]:
-    kinds = {"input": "category", "item": "item"}
+    kinds = {"input": "category", "item": "item", "user": "item", "time": "item"}
     return [
         c.name
         for c in columns

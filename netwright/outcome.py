@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from netwright.training import Part, Trained
 
 REQUEST = "request.json"
+RESERVE = 0.04
+"""Share of the minutes kept for what comes after learning: calibration, test rows, card."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -197,6 +199,16 @@ def fingerprint(prepared: Prepared) -> JSON:
     )
     total = int(hashed.hash_rows(seed=0).sum()) if hashed.width and hashed.height else 0
     return {"columns": prepared.table.columns, "rows": prepared.table.height, "hash": str(total)}
+
+
+def budget(asked: Request, prepared: Prepared, folder: Folder) -> float | None:
+    """Seconds that learning may take, or None where passes were set by hand."""
+    if "learning.epochs" in asked.set:
+        return None
+    whole = asked.minutes * 60.0
+    after = RESERVE * whole + 0.5 + seconds_to_score(prepared)
+    used = time.monotonic() - asked.started
+    return max(0.05 * whole, whole - used - after) + folder.spent()
 
 
 def seconds_to_score(prepared: Prepared) -> float:

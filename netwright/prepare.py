@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from netwright import sources
 from netwright.base.errors import DataError, RecipeError
 from netwright.base.schema import Choice, Column, Finding, InputSpec
-from netwright.data import checks, columns, pairing, ratings, readers, roles, split, timelines
+from netwright.data import checks, columns, roles, split
 from netwright.data.readers import media
-from netwright.data.table import ReadOptions, Table
-from netwright.request import Request, is_path
+from netwright.data.table import Table
+from netwright.request import Request
 from netwright.tasks import COMING, TASKS
 
 if TYPE_CHECKING:
@@ -69,15 +70,6 @@ class Prepared:
         return self.table.frame(list(self.task.columns), rows)
 
 
-def options(request: Request) -> ReadOptions:
-    """How the source is to be read."""
-    return ReadOptions(
-        header="none" if request.header == "none" else "auto",
-        missing=request.missing,
-        allow_outside=request.allow_outside,
-    )
-
-
 def prepare(source: Any, request: Request) -> Prepared:
     """Reads, splits, fits and checks.
 
@@ -85,15 +77,8 @@ def prepare(source: Any, request: Request) -> Prepared:
         DataError: If the data cannot be used as they are.
         RecipeError: If what was asked for does not fit the data.
     """
-    table = _in_order(readers.read(source, options(request)), request)
-    if request.known and table.shape != "series":
-        raise RecipeError("--known is for forecasts alone.", hint="leave it out, or say --horizon too.")
-    table = pairing.arrange(table, _asked(table, request), request.task or None)
-    table, wheres = _with_own_rows(table, request)
-    rule = "order" if table.shape in ("corpus", "series") else request.split
-    if table.shape == "ratings" and rule == "random":
-        rule, wheres = _last_ones(table, wheres)
-    assigned = roles.assign(table, _asked(table, request))
+    table, wheres, rule = sources.opened(source, request)
+    assigned = roles.assign(table, sources.asked(table, request))
     claim_name, why = choose_task(table.frame(assigned.targets), table, request)
     parts = split.make(
         table,
@@ -114,6 +99,7 @@ def prepare(source: Any, request: Request) -> Prepared:
     inputs = columns.Inputs.fit(decoded, decided, parts.train)
     task.bind(inputs)
     _ = task.metrics  # one that the task does not know is refused before anything is learned
+    parts, surveyed = _surveyed(task, decoded, parts, inputs)
     findings = _once(
         (
             *table.findings,
@@ -121,7 +107,7 @@ def prepare(source: Any, request: Request) -> Prepared:
             *said,
             *damaged,
             *task.findings,
-            *task.survey(decoded, parts.train, inputs),
+            *surveyed,
             *(checks.check(table, decided, parts, claim_name) if table.shape == "rows" else ()),
         )
     )
@@ -139,18 +125,6 @@ def prepare(source: Any, request: Request) -> Prepared:
             **derived,
             **_decided(task, inputs),
         },
-    )
-
-
-def _asked(table: Table, request: Request) -> roles.Asked:
-    """The columns that flags name."""
-    return roles.Asked(
-        target=() if table.shape == "series" else request.target,
-        drop=request.drop,
-        keep=request.keep,
-        time=request.time,
-        group=request.group,
-        weight=request.weight,
     )
 
 
@@ -216,14 +190,25 @@ def _decode(table: Table, parts: Split, decided: Sequence[Column]) -> tuple[Tabl
         each for name, bad in found.items() for each in media.judge(table.column(name), bad, kinds[name])
     ]
     lost = np.array(sorted({row for bad in found.values() for row in bad}), dtype=np.int64)
-    kept = replace(
-        parts,
-        train=parts.train[~np.isin(parts.train, lost)],
-        select=parts.select[~np.isin(parts.select, lost)],
-        calibrate=parts.calibrate[~np.isin(parts.calibrate, lost)],
-        test=parts.test[~np.isin(parts.test, lost)],
-    )
-    return decoded, kept if len(lost) else parts, findings
+    return decoded, _without(parts, lost), findings
+
+
+def _without(parts: Split, lost: Any) -> Split:
+    """The split without these rows."""
+    if not len(lost):
+        return parts
+    names = ("train", "select", "calibrate", "test")
+    kept = {name: getattr(parts, name)[~np.isin(getattr(parts, name), lost)] for name in names}
+    return replace(parts, **kept)
+
+
+def _surveyed(
+    task: AbstractTask, table: Table, parts: Split, inputs: columns.Inputs
+) -> tuple[Split, Sequence[Finding]]:
+    """The split without validation and test rows that cannot be measured, and what the task says of all."""
+    held = np.unique(np.concatenate([parts.select, parts.calibrate, parts.test]))
+    kept, said = task.measurable(table, held, inputs)
+    return _without(parts, np.setdiff1d(held, kept)), (*task.survey(table, parts.train, inputs), *said)
 
 
 def _once(findings: Sequence[Finding]) -> tuple[Finding, ...]:
@@ -274,95 +259,22 @@ def choose_task(target: pl.DataFrame, table: Table, request: Request) -> tuple[s
 
 
 def _task_settings(request: Request, task: str) -> dict[str, Any]:
-    """Settings of the task: those of `--set task.NAME=VALUE`, and those that have a flag of their own."""
+    """Settings of the task: those of `--set task.NAME=VALUE`, and those that have a flag of their own.
+
+    Raises:
+        RecipeError: If rows are weighted and the task has other examples.
+    """
+    if request.weight and not TASKS[task].rowwise:
+        raise RecipeError(
+            f"--weight {request.weight} weighs rows, and to {task} an example is no row of the table.",
+            hint="leave out --weight.",
+        )
     settings = {k.removeprefix("task."): v for k, v in request.set.items() if k.startswith("task.")}
     if request.metric:
         settings["metric"] = request.metric
     if request.horizon and task == "forecast":
         settings["horizon"] = request.horizon
     return settings
-
-
-def _in_order(table: Table, request: Request) -> Table:
-    """The table as series where a forecast is asked for, or where there is a time, numbers and no target."""
-    if table.shape not in ("rows", "ratings"):
-        return table
-    ahead = request.horizon is not None or (bool(request.known) and not request.task)
-    if request.task in ("", "recommend") and not request.target and not ahead:
-        named = any(name.lower() in roles.TARGETS for name in table.columns)
-        wanted = request.task == "recommend" or not (named or "target" in table.roles.values())
-        found = ratings.names(table, request.task == "recommend", request.time) if wanted else None
-        if found:
-            return ratings.arrange(table, found, request.drop)
-    table = replace(table, shape="rows")
-    asked = ahead or request.task == "forecast"
-    named = bool(request.target) or "target" in table.roles.values()
-    named = named or any(name.lower() in roles.TARGETS for name in table.columns)
-    if not asked and (named or request.task):
-        return table
-    time = timelines.time_column(table, request.time)
-    if time is None and asked:
-        raise DataError(
-            f"{table.source} has no column that says when.",
-            hint="a forecast needs one: name it with --time COLUMN.",
-        )
-    if time is None or (not asked and not timelines.only_numbers(table, time)):
-        return table
-    return timelines.arrange(table, time, request.target, request.drop, request.known)
-
-
-def _last_ones(table: Table, wheres: Mapping[str, split.Where]) -> tuple[str, dict[str, split.Where]]:
-    """Where nothing was said: the last interaction of each user for the test, the one before to validate."""
-    if ratings.parted(table):
-        return "random", dict(wheres)
-    if any(where.kind != "default" for where in wheres.values()):
-        return "order", dict(wheres)
-    words = {"test": "the last of each user with three or more", "validation": "the one before it"}
-    backs = {"test": 0, "validation": 1}
-    made = {
-        name: split.Where(kind="rows_given", rows=ratings.leave_last(table, back), text=words[name])
-        for name, back in backs.items()
-    }
-    return "random", made
-
-
-def _with_own_rows(table: Table, request: Request) -> tuple[Table, dict[str, split.Where]]:
-    """The table with rows of `--test` and `--validation` files appended, and where the parts come from."""
-    wheres = {}
-    for part, where in (("test", request.test), ("validation", request.validation)):
-        found = split.Where(kind="path") if is_path(where) else split.parse_where(where)
-        if found.kind == "path":
-            like = replace(options(request), like=tuple(table.columns), texts=table.options.texts)
-            extra = readers.read_like(where, like)
-            extra = _in_order(extra, request) if table.shape == "series" else extra
-            table, rows = append(table, extra)
-            found = split.Where(kind="rows_given", rows=rows, text=extra.source)
-        wheres[part] = found
-    return table, wheres
-
-
-def append(table: Table, extra: Table) -> tuple[Table, Any]:
-    """The table with the rows of another below its own, and their row numbers.
-
-    Raises:
-        DataError: If the other lacks a column.
-    """
-    import polars as pl
-
-    lacking = [name for name in table.columns if name not in extra.columns]
-    if lacking:
-        raise DataError(
-            f"{extra.source} has no column '{lacking[0]}', which {table.source} has.",
-            hint="both need the same columns; name files without a header with --header none.",
-        )
-    above, below = table.cells, extra.cells.select(table.columns)
-    unlike = [name for name in table.columns if above[name].dtype != below[name].dtype]
-    same = [name for name in unlike if above[name].dtype.is_numeric() and below[name].dtype.is_numeric()]
-    casts = [pl.col(name).cast(pl.Float64 if name in same else pl.String) for name in unlike]
-    whole = pl.concat([above.with_columns(casts), below.with_columns(casts)], how="vertical")
-    rows = np.arange(table.height, whole.height, dtype=np.int64)
-    findings = (*table.findings, *extra.findings)
-    return replace(table, cells=whole, findings=findings), rows
 
 
 def _kind_settings(request: Request) -> dict[str, dict[str, Any]]:

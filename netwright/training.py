@@ -182,6 +182,12 @@ def derive(family: str, spec: InputSpec, minutes: float, threads: int) -> dict[s
     return dict(derived)
 
 
+def parts(prepared: Prepared) -> dict[str, Part]:
+    """What is learned from, what decides, and what is calibrated on."""
+    names = ("train", "select", "calibrate")
+    return {name: part(prepared, getattr(prepared.split, name), learn=name == "train") for name in names}
+
+
 def part(prepared: Prepared, rows: Any, *, learn: bool = False) -> Part:
     """The examples whose outputs lie in these rows; those to learn from, or to be measured on."""
     inputs, target = prepared.task.examples(prepared.decoded, rows, prepared.inputs, learn=learn)
@@ -197,6 +203,7 @@ def feed(prepared: Prepared, training: Part, seed: int, weight: Tensor | None = 
         if key in kinds and "augment" in vars(type(kinds[key]))
     }
     there = next(iter(training.inputs.values())).device
+    assert weight is None or len(weight) == len(training.target)
     return TensorFeed(
         inputs=training.inputs,
         target=training.target.to(there),
@@ -240,7 +247,7 @@ def _part_that_fits(job: Job, trainee: NetworkTrainee, batches: TensorFeed) -> i
     batch = batches.take(batches.longest(8))
     trainee.module.train()
     bytes_an_example = machine.saved_bytes(trainee.module, lambda: trainee.loss(batch), len(batch.example_B))
-    memory = job.memory or int(machine.free_memory() * machine.MEMORY_SHARE)
+    memory = job.memory or machine.may_hold()
     return machine.part_that_fits(trainee.module, bytes_an_example, job.settings.batch, memory)
 
 

@@ -25,11 +25,11 @@ LAYERS: list[set[str]] = [  # top to bottom: a room may import only rooms on low
     {"base"},
 ]
 LEVEL = {room: depth for depth, rooms in enumerate(LAYERS) for room in rooms}
-CHAPTERS = {"prepare", "training", "outcome", "finishing", "modules", "request", "linear"}
+CHAPTERS = {"prepare", "sources", "training", "outcome", "finishing", "modules", "request", "linear"}
 """Files beside build.py that tell parts of the same story: one room with it."""
 MOST_LINES, MOST_CODE, MOST_PARAMETERS, MOST_METHODS = 400, 60, 8, 12
-MOST_IN_BUILD, MOST_IN_PACKAGE = 200, 24_000
-"""The package: eight tasks on eight kinds of data are in it; more of it would ask for a second look."""
+MOST_IN_BUILD, MOST_IN_PACKAGE = 200, 25_000
+"""The package: eight tasks on nine kinds of data in four families are in it; more asks for a second look."""
 NO_IMPORT = {"pickle", "marshal", "shelve", "joblib", "dill", "cloudpickle", "yaml", "torchvision"}
 """Each runs code out of a file, or brings something that does."""
 
@@ -128,7 +128,7 @@ def test_classes_have_few_public_methods() -> None:
         own = [each.name for each in methods if "property" not in map(name_of, each.decorator_list)]
         found[f"{where} {node.name}"] = len([name for name in own if not name.startswith("_")])
     most = {
-        "AbstractTask": 26,
+        "AbstractTask": 27,
         "Recommend": 22,
         "Generate": 15,
         "Translate": 16,

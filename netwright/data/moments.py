@@ -7,29 +7,43 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from netwright.data.kinds.date import find_format, parse
+from netwright.data.kinds.date import FORMATS, TYPED, find_format, parse
 from netwright.data.kinds.numerals import numbers
 
 if TYPE_CHECKING:
     import polars as pl
 
+ZONED = "zoned"
+FORMS = frozenset(("", TYPED, ZONED, *FORMATS))
+"""All that `form_of` can give."""
 _ZONED = r"^(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d)(:\d\d(?:\.\d+)?)? ?(Z|UTC|[+-]\d\d:?\d\d)$"
 
 
-def moments(cells: pl.Series) -> npt.NDArray[np.float64]:
-    """(N,) float64 that ascends with time; NaN where a cell is missing or cannot be read.
-
-    Dates of one format are days since 1970; other columns are read as numbers.
-    """
+def form_of(cells: pl.Series) -> str:
+    """How cells say when: a format of `FORMATS`, TYPED, ZONED, or "" for numbers."""
     import polars as pl
 
     form = find_format(cells)
-    if form:
-        return parse(cells, form)
-    values = numbers(cells, comma=False)
-    if cells.dtype != pl.String or np.isfinite(values).any():
-        return values
-    return _zoned(cells)
+    if form or cells.dtype != pl.String or np.isfinite(numbers(cells, comma=False)).any():
+        return form
+    return ZONED
+
+
+def moments(cells: pl.Series, form: str | None = None) -> npt.NDArray[np.float64]:
+    """(N,) float64 that ascends with time; NaN where a cell is missing or cannot be read.
+
+    Dates of one format are days since 1970; other columns are read as numbers.
+
+    Args:
+        cells: The column.
+        form: What `form_of` found; None: it is looked for in these cells.
+    """
+    import polars as pl
+
+    form = form_of(cells) if form is None else form
+    if form == ZONED:
+        return _zoned(cells.cast(pl.String))
+    return parse(cells, form) if form else numbers(cells, comma=False)
 
 
 def _zoned(cells: pl.Series) -> npt.NDArray[np.float64]:

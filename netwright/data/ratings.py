@@ -5,8 +5,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -14,8 +14,9 @@ import numpy.typing as npt
 from netwright.base.errors import DataError
 from netwright.base.schema import Finding, Role
 from netwright.data.kinds.numerals import numbers
-from netwright.data.moments import moments
+from netwright.data.moments import FORMS, form_of, moments
 from netwright.data.table import Rows, Table
+from netwright.data.where import Where
 
 if TYPE_CHECKING:
     import polars as pl
@@ -55,6 +56,11 @@ def names(table: Table, asked: bool, time: str | None = None) -> dict[Role, str]
             found[role] = named[0]  # type: ignore[index]
     if time in table.columns:
         found["time"] = str(time)
+        if time in (found.get("user"), found.get("item")):
+            raise DataError(
+                f"--time {time} is the column of users or items of {table.source}.",
+                hint="name the column that says when.",
+            )
     if "user" in found and "item" in found:
         return found
     unnamed = table.columns == [f"c{place}" for place in range(1, len(table.columns) + 1)]
@@ -83,12 +89,56 @@ def _numbers(cells: pl.Series) -> npt.NDArray[np.float64]:
     return values if np.isfinite(values).any() else np.zeros(len(cells))
 
 
-def days(cells: pl.Series) -> npt.NDArray[np.float64]:
-    """(N,) moments in days; epochs in seconds or milliseconds are told by their size."""
-    when = moments(cells)
-    known = when[np.isfinite(when)]
-    size = float(np.median(np.abs(known))) if len(known) else 0.0
-    return when / (1e3 * DAY if size > MILLISECONDS else DAY if size > SECONDS else 1.0)
+@dataclass(frozen=True, kw_only=True)
+class Calendar:
+    """How a column says when, so that every file is read as the first one was.
+
+    Attributes:
+        form: What `moments.form_of` found.
+        size: Units of a day: epochs in seconds or milliseconds are told by their size.
+    """
+
+    form: str
+    size: float
+
+    @classmethod
+    def of(cls, cells: pl.Series) -> Self:
+        """The calendar of these cells."""
+        form = form_of(cells)
+        when = moments(cells, form)
+        known = when[np.isfinite(when)]
+        middle = float(np.median(np.abs(known))) if len(known) else 0.0
+        epoch = 1e3 * DAY if middle > MILLISECONDS else DAY if middle > SECONDS else 1.0
+        return cls(form=form, size=epoch)
+
+    @classmethod
+    def restore(cls, facts: Mapping[str, Any]) -> Self:
+        """A calendar from a file, each part of it one that `of` can give.
+
+        Raises:
+            ValueError: If one is not.
+        """
+        made = cls(**facts)
+        if made.form not in FORMS or made.size not in (1.0, DAY, 1e3 * DAY):
+            raise ValueError("its times are read in no known way")
+        return made
+
+    def days(self, cells: pl.Series) -> npt.NDArray[np.float64]:
+        """(N,) moments in days; cells of which none can be read so are read as they look themselves."""
+        when = moments(cells, self.form)
+        if np.isfinite(when).any():
+            return when / self.size
+        own = Calendar.of(cells)
+        return moments(cells, own.form) / own.size
+
+
+def identities(cells: pl.Series) -> pl.Series:
+    """Users or items as texts; whole numbers that a gap made floats are the same as without it."""
+    import polars as pl
+
+    if cells.dtype.is_float() and bool((cells.drop_nulls().fill_nan(0.5) % 1 == 0).all()):
+        cells = cells.cast(pl.Int64)
+    return cells.cast(pl.String)
 
 
 def arrange(table: Table, found: Mapping[Role, str], drop: Sequence[str] = ()) -> Table:
@@ -108,25 +158,25 @@ def arrange(table: Table, found: Mapping[Role, str], drop: Sequence[str] = ()) -
     user, item, time = found["user"], found["item"], found.get("time")
     cells = table.cells
     keep = cells.select(pl.col(user).is_not_null() & pl.col(item).is_not_null()).to_series().to_numpy()
-    _say(findings, user, "missing", int((~keep).sum()), ("rows lack the user or the item", "left out"))
+    say(findings, user, "missing", int((~keep).sum()), ("rows lack the user or the item", "left out"))
     _say_mixed(findings, cells, (user, item))
     when = np.arange(table.height, dtype=np.float64)
     if time:
-        when = days(cells[time])
+        when = Calendar.of(cells[time]).days(cells[time])
         lost = keep & ~np.isfinite(when)
         keep &= np.isfinite(when)
-        _say(findings, time, "no time", int(lost.sum()), ("rows have no time that can be read", "left out"))
+        say(findings, time, "no time", int(lost.sum()), ("rows have no time that can be read", "left out"))
     rows = np.flatnonzero(keep)
     rows = rows[np.argsort(when[rows], kind="stable")]
-    ready = cells[rows].with_columns(pl.col(user, item).cast(pl.String))
+    ready = cells[rows].with_columns(identities(cells[name][rows]) for name in (user, item))
     first = ready.select(pl.struct(user, item).is_first_distinct()).to_series()
     again = int((~first).sum())
-    _say(findings, item, "duplicates", again, ("rows repeat a user and item", "the first of each is kept"))
+    say(findings, item, "duplicates", again, ("rows repeat a user and item", "the first of each is kept"))
     ready, rows = ready.filter(first), rows[first.to_numpy()]
     _refuse(table, ready, user, item)
     roles: dict[str, Role] = {name: "ignore" for name in ready.columns if name.lower() != SPLIT}
     roles |= {name: role for role, name in found.items()}
-    _say_ratings(findings, ready)
+    _say_ratings(findings, replace(table, cells=ready))
     kinds = {name: "item" for name, role in roles.items() if role != "ignore"}
     findings += [] if time else [_no_time()]
     return replace(
@@ -140,9 +190,9 @@ def arrange(table: Table, found: Mapping[Role, str], drop: Sequence[str] = ()) -
     )
 
 
-def parted(table: Table) -> bool:
-    """Whether the source says which rows are for what: files of their own, or a column."""
-    return bool(table.given) or any(name.lower() == SPLIT for name in table.columns)
+def rating_column(table: Table) -> str | None:
+    """The column that says how good."""
+    return next((name for name in table.columns if name.lower() in RATINGS), None)
 
 
 def _moved(given: Mapping[str, Rows], rows: Rows, height: int) -> dict[str, Rows]:
@@ -153,7 +203,21 @@ def _moved(given: Mapping[str, Rows], rows: Rows, height: int) -> dict[str, Rows
     return {part: named[named >= 0] for part, named in found.items()}
 
 
-def leave_last(table: Table, back: int) -> Rows:
+def last_ones(table: Table, wheres: Mapping[str, Where]) -> tuple[str, dict[str, Where]]:
+    """Where nothing was said: the last interaction of each user for the test, the one before to validate."""
+    if table.given or any(name.lower() == SPLIT for name in table.columns):
+        return "random", dict(wheres)
+    if any(where.kind != "default" for where in wheres.values()):
+        return "order", dict(wheres)
+    words = {"test": (0, "the last of each user with three or more"), "validation": (1, "the one before it")}
+    made = {
+        name: Where(kind="rows_given", rows=_leave_last(table, back), text=text)
+        for name, (back, text) in words.items()
+    }
+    return "random", made
+
+
+def _leave_last(table: Table, back: int) -> Rows:
     """The last row but `back` of each user who has three or more: 0 for the test, 1 for validation.
 
     Raises:
@@ -193,24 +257,27 @@ def _say_mixed(findings: list[Finding], cells: pl.DataFrame, names: Sequence[str
         numeric = np.isfinite(numbers(cells[name], comma=False))
         there = cells[name].is_not_null().to_numpy()
         odd = int(min((numeric & there).sum(), (~numeric & there).sum()))
-        _say(findings, name, "mixed", odd, ("identities are of another type than the rest", "all read as text"))
+        say(findings, name, "mixed", odd, ("identities are of another type than the rest", "all read as text"))
 
 
-def _say_ratings(findings: list[Finding], ready: pl.DataFrame) -> None:
-    rating = [name for name in ready.columns if name.lower() in RATINGS]
-    if not rating:
+def _say_ratings(findings: list[Finding], table: Table) -> None:
+    rating = rating_column(table)
+    if rating is None:
         return
-    values = numbers(ready[rating[0]], comma=False)
+    values = numbers(table.column(rating), comma=False)
     odd = int((~np.isfinite(values)).sum())
-    _say(findings, rating[0], "no rating", odd, ("ratings are no numbers", "interactions all the same"))
+    say(findings, rating, "no rating", odd, ("ratings are no numbers", "interactions all the same"))
+    if odd == len(values):
+        return
     low, high = (float(each) for each in np.nanquantile(values, (0.001, 0.999)))
     span = max(1.0, high - low)
     beyond = int(((values > high + span) | (values < low - span)).sum())
     words = (f"ratings lie far outside {low:g} to {high:g}", "kept; look at them")
-    _say(findings, rating[0], "odd ratings", beyond, words)
+    say(findings, rating, "odd ratings", beyond, words)
     what = "a rating counts as an interaction, whatever its number"
-    done = f"to predict the number itself: --task regress --target {rating[0]}"
-    findings.append(Finding(name="ratings", what=what, where=rating[0], done=done))
+    done = "to recommend what is rated 4 or more: --set task.least=4; "
+    done += f"to predict the number itself: --task regress --target {rating}"
+    findings.append(Finding(name="ratings", what=what, where=rating, done=done))
 
 
 def _no_time() -> Finding:
@@ -219,7 +286,7 @@ def _no_time() -> Finding:
     return Finding(name="no time", what=what, done=done, severity="warning")
 
 
-def _say(findings: list[Finding], where: str, name: str, count: int, words: tuple[str, str]) -> None:
+def say(findings: list[Finding], where: str, name: str, count: int, words: Sequence[str]) -> None:
     """A finding where there is anything to count; words: what it is, and what was done."""
     if count:
         what, done = f"{count:,} {words[0]}", words[1]

@@ -133,7 +133,10 @@ def learn(
 
 def _begin(trainee: Trainee, feed: Feed, plan: Plan, settings: Settings, seed: int) -> Learner:
     params: list[Tensor] = [param for param in trainee.module.parameters() if param.requires_grad]
-    statistics = [each for each in trainee.module.buffers() if each.is_floating_point()]
+    stored = trainee.module.state_dict().keys()  # tables beside the weights never change
+    statistics = [
+        each for name, each in trainee.module.named_buffers() if name in stored and each.is_floating_point()
+    ]
     averaged = [*params, *statistics]
     learner = Learner(
         trainee=trainee,

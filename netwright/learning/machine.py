@@ -51,6 +51,11 @@ def free_memory() -> int:
     return 4_000_000_000
 
 
+def may_hold() -> int:
+    """Bytes that may be planned with: a share of those that are free."""
+    return int(free_memory() * MEMORY_SHARE)
+
+
 @contextlib.contextmanager
 def arithmetic(threads: int) -> Iterator[None]:
     """Deterministic arithmetic on so many threads; the caller's own settings and draws come back after."""

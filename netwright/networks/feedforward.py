@@ -201,7 +201,9 @@ def _for_histories(spec: InputSpec, machine: Machine) -> dict[str, Choice]:
         "learning.lr": Choice(value=0.003, why="for tables of items"),
         "learning.weight_decay": Choice(value=0.05, why="against learning rare items by heart"),
         "learning.batch": Choice(value=batch, why=size),
-        "learning.epochs": Choice(value=float(max(8, min(30, 1e6 / rows))), why=f"enough for {size}"),
+        "learning.epochs": Choice(
+            value=float(max(5, min(30, 4e5 / rows))), why="rare items are soon known by heart"
+        ),
         "learning.decay": Choice(value=0.9, why="a long fall to zero"),
         "learning.ema": Choice(value=0.99, why="the mean of the last weights is better than the last"),
         "learning.threads": Choice(value=machine.threads, why="all cores"),

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +14,8 @@ import torch
 from torch import Tensor
 
 from netwright.base.errors import DataError, did_you_mean
-from netwright.base.schema import JSON
+from netwright.base.schema import JSON, Column
+from netwright.data.columns import Inputs
 from netwright.data.packed import Packed
 from netwright.data.table import Rows, Table
 from netwright.objectives.intervals import interval
@@ -33,7 +35,7 @@ class Answered:
     findings: tuple[str, ...]
 
 
-def answered(table: Table, task: AbstractTask, readable: Rows) -> Answered:
+def answered(table: Table, task: AbstractTask, readable: Rows, inputs: Inputs) -> Answered:
     """The rows whose truth is known and that can be read.
 
     Raises:
@@ -41,7 +43,12 @@ def answered(table: Table, task: AbstractTask, readable: Rows) -> Answered:
     """
     names = list(task.columns)
     if not task.rowwise:
-        return Answered(rows=readable, findings=())
+        rows, said = task.measurable(table, readable, inputs)
+        if not len(rows):
+            raise DataError(
+                f"{table.source} has no row that can be measured.", hint="; ".join(each.what for each in said)
+            )
+        return Answered(rows=rows, findings=tuple(f"{each.what}: {each.done}." for each in said))
     lacking = [name for name in names if name not in table.columns]
     if lacking:
         raise DataError(
@@ -65,20 +72,28 @@ def answered(table: Table, task: AbstractTask, readable: Rows) -> Answered:
     return Answered(rows=rows, findings=_findings(known_B, readable_B, kept))
 
 
-def measure(task: AbstractTask, observed: Tensor, target: Packed, rival: Rival, seed: int) -> dict[str, JSON]:
+def measure(
+    task: AbstractTask,
+    observed: Tensor,
+    target: Packed,
+    rival: Rival,
+    *,
+    seed: int,
+    grouped: Callable[[pl.DataFrame], pl.Series | None],
+) -> dict[str, JSON]:
     """The headline with its 95 % interval, every metric, and the simplest rival on these rows.
 
     Args:
         task: The fitted task.
         observed: What `tasks.network.final` gives.
-        inputs: The examples.
         target: Targets of the same examples, as the task makes them.
         rival: What the simplest answers make of them.
         seed: For the bootstrap.
+        grouped: From statistics to the group of each example, or to None.
     """
     statistics = task.statistics(observed, target)
     headline = task.metrics[0]
-    low, high = interval(statistics, headline, seed=seed)
+    low, high = interval(statistics, headline, seed=seed, groups=grouped(statistics))
     values = {each.name: float(each.reduce(statistics)) for each in task.metrics}
     blind = float(headline.reduce(rival.statistics))
     value = values[headline.name]
@@ -87,6 +102,14 @@ def measure(task: AbstractTask, observed: Tensor, target: Packed, rival: Rival, 
         "metrics": values,
         "baseline": {"name": rival.name, "value": blind},
     }
+
+
+def together(columns: Sequence[Column], table: Table, rows: Rows, statistics: pl.DataFrame) -> pl.Series | None:
+    """Which of these examples are not independent: blocks of a task's own, rows of a group or of a user."""
+    if "block" in statistics.columns:
+        return statistics["block"]
+    names = [each.name for each in columns if each.role in ("group", "user") and each.name in table.columns]
+    return table.column(names[0], rows) if names else None
 
 
 def _findings(

@@ -7,6 +7,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +28,7 @@ from netwright.data.packed import gather
 from netwright.data.table import ReadOptions, Rows, Table
 from netwright.serving import bundle as bundles
 from netwright.serving.bundle import Bundle
-from netwright.serving.measure import answered, measure
+from netwright.serving.measure import answered, measure, together
 from netwright.serving.plain import from_plain
 from netwright.serving.restore import blank, restore
 from netwright.serving.rows import as_table
@@ -124,11 +125,12 @@ class Model:
             DataError: If the target column is not there, or no row has an answer.
         """
         table, rows_read, _ = self._readable(self._table(rows))
-        chosen = answered(table, self.task, rows_read)
+        chosen = answered(table, self.task, rows_read, self.inputs)
         inputs, target = self.task.examples(table, chosen.rows, self.inputs, learn=False)
         rival = self.task.simplest(target, target, inputs, self.inputs)
         found = final(self.network, self.task, inputs, target)
-        measured = measure(self.task, found, target, rival, self.recipe.seed)
+        grouped = partial(together, self.columns, table, chosen.rows)
+        measured = measure(self.task, found, target, rival, seed=self.recipe.seed, grouped=grouped)
         names = list(self.task.columns)
         return {
             "task": self.task.name,

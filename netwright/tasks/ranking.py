@@ -4,14 +4,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
+
+from netwright.data.packed import Packed, gather
 
 WINDOWS = (1.0, 7.0, 30.0, np.inf)
 """Days before a moment whose interactions are counted."""
@@ -31,6 +33,12 @@ AT_ONCE = 8_000_000
 """Weights of neighbours that are gathered together: one long history must not fill the memory."""
 MOMENT, SEEN = "moment", "seen"
 """Keys of inputs beside the history: the tick of the clock, and all items taken so far."""
+CHOOSING = 2_000
+"""Validation examples that penalty and mix are chosen on, at most."""
+RANKED = 512
+"""Examples that are ranked together."""
+Score = Callable[[Mapping[str, Tensor]], Tensor]
+"""From a batch's inputs to (B, I) scores."""
 Floats = npt.NDArray[np.float64]
 
 
@@ -50,6 +58,22 @@ class Clock:
         order = np.argsort(day_E, kind="stable")
         self.item_E, self.day_E, self.count = item_E[order], day_E[order], count
 
+    @classmethod
+    def restore(cls, tensors: Mapping[str, Tensor], count: int) -> Self:
+        """The clock of a file.
+
+        Raises:
+            ValueError: If its events are not what `tensors` gives.
+        """
+        item_E, day_E = items_within(tensors["items"], count), finite(tensors["days"])
+        if item_E.ndim != 1 or item_E.shape != day_E.shape:
+            raise ValueError("its events have no moment each")
+        return cls(item_E.numpy(), day_E.numpy(), count)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Its events."""
+        return {"items": torch.from_numpy(self.item_E.astype(np.int32)), "days": torch.from_numpy(self.day_E)}
+
     @cached_property
     def tick_S(self) -> Floats:
         """(S,) moments, ascending; the last is just after the last event."""
@@ -63,11 +87,14 @@ class Clock:
         """(S, W, I) float16 log of one plus the count of each window."""
         table = np.zeros((len(self.tick_S), len(WINDOWS), self.count), dtype=np.float16)
         for window, days in enumerate(WINDOWS):
-            starts = np.searchsorted(self.day_E, self.tick_S - days)
-            stops = np.searchsorted(self.day_E, self.tick_S)
-            for tick, (start, stop) in enumerate(zip(starts.tolist(), stops.tolist(), strict=True)):
-                counts = np.bincount(self.item_E[start:stop], minlength=self.count)
-                table[tick, window] = np.log1p(counts)
+            starts = np.searchsorted(self.day_E, self.tick_S - days).tolist()
+            stops = np.searchsorted(self.day_E, self.tick_S).tolist()
+            count_I, first, last = np.zeros(self.count, dtype=np.int64), 0, 0
+            for tick, (start, stop) in enumerate(zip(starts, stops, strict=True)):
+                count_I += np.bincount(self.item_E[last:stop], minlength=self.count)  # what came in
+                count_I -= np.bincount(self.item_E[first:start], minlength=self.count)  # what went out
+                first, last = start, stop
+                table[tick, window] = np.log1p(count_I, dtype=np.float32)
         return torch.from_numpy(table)
 
     def at(self, day_N: Floats) -> Tensor:
@@ -146,6 +173,47 @@ def taken(seen_BT: Tensor, items: int) -> Tensor:
     return found_BC.scatter_(1, seen_BT, value=True)[:, FIRST:]
 
 
+def linear(seen_BT: Tensor, weights_II: Tensor, items: int) -> Tensor:
+    """(B, items) what a linear item-to-item model says to histories; nothing of items beyond its own."""
+    taken_BI = taken(seen_BT, items)
+    there_2N = taken_BI[:, : len(weights_II)].nonzero().T
+    size, ones = (len(taken_BI), len(weights_II)), torch.ones(there_2N.shape[1])
+    x_BI = torch.sparse_coo_tensor(there_2N, ones, size, check_invariants=True)
+    return nn.functional.pad(torch.sparse.mm(x_BI, weights_II), (0, items - len(weights_II)))
+
+
+def items_within(found: Tensor, count: int) -> Tensor:
+    """Items of a file as int64.
+
+    Raises:
+        ValueError: If one is out of bounds.
+    """
+    if found.dtype != torch.int32 or not len(found) or int(found.min()) < 0 or int(found.max()) >= count:
+        raise ValueError("an item is out of bounds")
+    return found.long()
+
+
+def finite(found: Tensor) -> Tensor:
+    """Numbers of a file.
+
+    Raises:
+        ValueError: If one is not finite.
+    """
+    if not found.is_floating_point() or not bool(torch.isfinite(found).all()):
+        raise ValueError("a number is not finite")
+    return found
+
+
+def ranks(inputs: Mapping[str, Packed], target: Packed, score: Score, items: int) -> Tensor:
+    """(N,) rank of each target by a batch's scores, behind it all items already taken."""
+    found = [torch.zeros(0, dtype=torch.float64)]
+    for rows_B in torch.split(torch.arange(len(target)), RANKED):
+        given = gather(inputs, rows_B)
+        scores_BI = score(given).masked_fill(taken(given[SEEN], items), BEFORE)
+        found.append(rank(scores_BI, target.take(rows_B)))
+    return torch.cat(found)
+
+
 def rank(scores_BI: Tensor, target_B: Tensor) -> Tensor:
     """(B,) place of the target among all items, from 1; equals go by code; infinite where target is -1."""
     place_B1 = target_B.clamp(min=0).unsqueeze(1)
@@ -184,3 +252,9 @@ def histories(
     spans[0, order] = np.stack([later, stop - later], axis=1)
     spans[1, order] = np.stack([start, stop - start], axis=1)
     return torch.from_numpy(codes[known]), torch.from_numpy(spans[0]), torch.from_numpy(spans[1])
+
+
+def some(inputs: Mapping[str, Packed], target: Packed) -> tuple[Mapping[str, Packed], Packed]:
+    """So many examples, evenly spaced, as choices are made on."""
+    rows = torch.linspace(0, len(target) - 1, min(CHOOSING, len(target))).long()
+    return {key: packed.some(rows) for key, packed in inputs.items()}, target.some(rows)

@@ -138,6 +138,10 @@ class AbstractTask(ABC):
         """What is odd about these training examples, now that media are decoded."""
         return ()
 
+    def measurable(self, table: Table, rows: Rows, inputs: Inputs) -> tuple[Rows, Sequence[Finding]]:
+        """Those of these rows that can be measured, and what is to be said of them and the others."""
+        return rows, ()
+
     def examples(
         self, table: Table, rows: Rows, inputs: Inputs, *, learn: bool
     ) -> tuple[Mapping[str, Packed], Packed]:
@@ -229,8 +233,21 @@ class AbstractTask(ABC):
         """What simpler means make of these examples, the blind one first; only where the task `compares`."""
         raise NotImplementedError
 
-    def study(self, inputs: Mapping[str, Packed], target: Packed) -> None:  # noqa: B027  (most need nothing)
-        """Fits what stands beside the network, before that learns; validation examples make choices."""
+    def study(
+        self, inputs: Mapping[str, Packed], target: Packed, *, seconds: float, memory: int
+    ) -> Mapping[str, Choice]:
+        """Fits what stands beside the network, before that learns; validation examples make choices.
+
+        Args:
+            inputs: Validation examples.
+            target: Their targets.
+            seconds: That it may take, about.
+            memory: Bytes that it may hold.
+
+        Returns:
+            What was chosen to keep within these, by dotted name.
+        """
+        return {}
 
     def settle(self, network: nn.Module, inputs: Mapping[str, Packed], target: Packed) -> Mapping[str, Choice]:
         """The last choices about a network that has learned, made on validation examples."""

@@ -98,6 +98,18 @@ def test_a_resumed_run_ends_with_the_bits_of_an_uninterrupted_one(
     assert events[0].step > found.step
 
 
+def test_a_table_that_no_file_keeps_is_neither_averaged_nor_saved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("netwright.learning.loop._Saver.offer", lambda s, each: s.save(each, each.kept))
+    trainee = make_trainee()
+    trainee.module.register_buffer("table", torch.ones(77), persistent=False)
+    run(trainee=trainee, folder=tmp_path, stop_at=17)
+    found = checkpoint.load(tmp_path)
+    assert found is not None
+    assert not [name for name, tensor in found.tensors.items() if tensor.shape == (77,)]
+
+
 def test_replayed_plans_give_the_bits_of_the_run_that_made_them() -> None:
     settings = replace(SETTINGS, epochs=100, patience=4, evaluations=50)
     first, events = run(settings)

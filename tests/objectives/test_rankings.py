@@ -66,3 +66,9 @@ def test_each_column_solves_its_own_ridge_regression() -> None:
         naive = np.linalg.solve(x.T @ x + 5.0 * np.eye(11), x.T @ taken[:, item])
         np.testing.assert_allclose(found[others, item], naive, atol=2e-5)  # float32
         assert found[item, item] == 0.0
+
+
+def test_a_ridge_that_single_precision_loses_is_raised() -> None:
+    alike_II = torch.full((40, 40), 3e9)  # forty items that billions of users all took
+    found_II = ease.weights(alike_II, 30.0)
+    assert bool(torch.isfinite(found_II).all())

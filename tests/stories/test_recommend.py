@@ -70,6 +70,12 @@ def test_from_ratings_to_recommendations(
     later.write_text("".join(f"u1::{item}::4::1700000000\n" for item in left), encoding="utf-8")
     assert run(["evaluate", str(out), str(later), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["metric"]["value"] > 0.2
+    with later.open("a", encoding="utf-8") as stream:
+        stream.write(f"u1::{left[0]}::4::1700000001\nu1::unheard::4::1700000002\n")
+    assert run(["evaluate", str(out), str(later), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["rows"]["test"] == 2
+    assert [words.split()[0] for words in found["findings"]] == ["1", "1"]
 
 
 @pytest.mark.parametrize("family", ["convolutional", "recurrent", "transformer"])
@@ -82,6 +88,8 @@ def test_every_family_recommends(family: str) -> None:
     assert answers.height == 3
     assert not {"m3", "m5"} & set(answers["prediction"])
     assert answers["note"][0] == ""
+    stranger = pl.DataFrame({"userId": ["new", "new"], "movieId": ["m3", "unheard"]})
+    assert "1 of the items given" in found.model.predict(stranger, top=3)["note"][0]
 
 
 def test_implicit_interactions_and_a_split_by_time(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,11 +12,14 @@ import torch
 
 from netwright import prepare as preparing
 from netwright import request, training
-from netwright.base.errors import DataError
+from netwright.base.errors import BundleError, DataError, RecipeError
+from netwright.data import ratings
 from netwright.data.columns import Inputs
 from netwright.data.kinds.item import FIRST, Item
 from netwright.data.packed import gather
+from netwright.serving.measure import together
 from netwright.serving.restore import blank
+from netwright.tasks import ranking
 from netwright.tasks.network import build
 from netwright.tasks.ranking import MOMENT, SEEN, WINDOWS, Clock
 from netwright.tasks.recommend import Recommend
@@ -137,6 +141,16 @@ def test_the_clock_counts_what_came_strictly_before() -> None:
             np.testing.assert_allclose(np.expm1(clock.heat_SWI[tick, window].float().numpy()), naive, rtol=0.01)
 
 
+def test_the_clock_reads_each_event_twice_a_window(monkeypatch: pytest.MonkeyPatch) -> None:
+    counted: list[int] = []
+    count = np.bincount
+    monkeypatch.setattr(
+        ranking.np, "bincount", lambda x, minlength: counted.append(len(x)) or count(x, minlength=minlength)
+    )
+    assert len(Clock(np.arange(300) % 5, np.arange(300.0), 5).heat_SWI) > 200
+    assert sum(counted) <= 2 * 300 * len(WINDOWS)
+
+
 def test_a_later_event_changes_no_earlier_count() -> None:
     item, day = np.array([0, 1, 0, 1, 1]), np.array([0.0, 1.0, 2.0, 3.0, 4.0])
     short, long = Clock(item[:4], day[:4], 2), Clock(item, day, 2)
@@ -165,6 +179,10 @@ def test_rare_items_and_users_are_not_stored() -> None:
 
 
 BAD = {
+    "no item comes again": (
+        lambda f: f.with_columns(item=pl.Series([f"m{n // 2}" for n in range(f.height)])),
+        "3 training rows or more",
+    ),
     "two items each": (
         lambda f: f.with_columns(user=pl.Series([f"u{n // 2}" for n in range(f.height)])),
         "3 inter",
@@ -180,6 +198,105 @@ def test_what_cannot_be_learned_from_is_refused(name: str) -> None:
     change, words = BAD[name]
     with pytest.raises(DataError, match=words):
         prepared(change(clusters()))
+
+
+def test_rows_of_a_test_file_that_cannot_be_measured_are_left_out_and_said(tmp_path: Path) -> None:
+    frame = clusters()
+    fresh = {"user": "newcomer", "item": "m39", "rating": 3, "time": 1_700_000_000}
+    rows = [
+        {**fresh, "item": "m38"}, fresh, fresh, {**fresh, "user": None}, {**fresh, "time": None},
+        {**fresh, "item": "unheard"}, frame.row(0, named=True),
+    ]  # fmt: skip
+    pl.DataFrame(rows, schema=frame.schema).write_csv(tmp_path / "later.csv")
+    made = prepared(frame.filter(~pl.col("item").is_in(["m38"])), test=str(tmp_path / "later.csv"))
+    measured = made.table.cells[made.split.test]["item"].to_list()
+    assert measured == ["m38", "m39", "unheard"]
+    said = {each.name: each.count for each in made.findings}
+    assert (said["unusable"], said["unseen items"]) == (4, 2)
+
+
+def test_rare_items_of_training_rows_are_counted() -> None:
+    frame = clusters()
+    once = frame.head(30).with_columns(item=pl.Series([f"rare{n}" for n in range(30)]))
+    said = {each.name: each for each in prepared(pl.concat([frame, once]), split="time").findings}
+    assert 0 < said["rare items"].count <= 30
+    assert "short names can be guessed" in said["stored"].what
+
+
+def test_times_of_new_rows_are_read_as_those_of_training() -> None:
+    days = pl.from_epoch(pl.Series("time", clusters()["time"])).dt.strftime("%d/%m/%Y")
+    kind = prepared(clusters().with_columns(days)).inputs.kinds[0]
+    assert isinstance(kind, Item)
+    again = Item.restore(*kind.state())
+    for each in (kind, again):  # alone they would be the third and fourth of a month
+        found = each.days(pl.DataFrame({"time": ["04/03/2020", "03/04/2020"]}))
+        assert np.diff(found) == 30.0
+    seconds = prepared(clusters()).inputs.kinds[0]
+    assert isinstance(seconds, Item)
+    assert np.diff(seconds.days(pl.DataFrame({"time": [0, 86_400]}))) == 1.0
+
+
+def test_identities_that_a_gap_made_floats_are_the_same() -> None:
+    whole = pl.Series([1, 2, 30])
+    assert ratings.identities(whole.cast(pl.Float64)).to_list() == ratings.identities(whole).to_list()
+    assert ratings.identities(pl.Series([1.5, None])).to_list() == ["1.5", None]
+
+
+def test_low_ratings_are_taken_but_neither_learned_nor_measured() -> None:
+    frame = clusters()
+    plain, made = prepared(frame), prepared(frame, set={"task.least": 4})
+    stars = made.table.cells["rating"].to_numpy()
+    assert stars[made.split.test].min() == 4
+    assert len(made.split.test) == (stars[plain.split.test] >= 4).sum()
+    inputs, target = made.task.examples(made.decoded, made.split.train, made.inputs, learn=True)
+    _, every = plain.task.examples(plain.decoded, plain.split.train, plain.inputs, learn=True)
+    assert 0 < len(target) < len(every)
+    low = [row for row in made.split.train if stars[row] < 4]
+    history = inputs[SEEN].values.tolist()
+    code = made.inputs.kinds[0].codes(made.table.frame(["item"], low))
+    assert set(code[code > 0].tolist()) <= set(history)
+    with pytest.raises(RecipeError, match="no column of ratings"):
+        prepared(frame.drop("rating"), set={"task.least": 4})
+    with pytest.raises(DataError, match="rated high enough"):
+        prepared(frame, set={"task.least": 6})
+
+
+def test_weights_of_rows_and_a_time_that_says_who_are_refused() -> None:
+    with pytest.raises(RecipeError, match="no row of the table"):
+        prepared(clusters(), weight="rating")
+    with pytest.raises(DataError, match="column of users or items"):
+        prepared(clusters(), time="item")
+
+
+def test_rows_of_a_user_are_redrawn_together() -> None:
+    made = prepared(clusters(), split="time")
+    found = together(made.columns, made.table, made.split.test, pl.DataFrame({"rank": made.split.test}))
+    assert found is not None
+    assert found.to_list() == made.table.cells[made.split.test]["user"].to_list()
+
+
+def test_the_linear_model_is_as_large_as_minutes_and_memory_hold() -> None:
+    made = prepared(clusters())
+    task = made.task
+    assert isinstance(task, Recommend)
+    training.part(made, made.split.train, learn=True)
+    select = training.part(made, made.split.select)
+    for limits in ({"seconds": 1e-6, "memory": 10**9}, {"seconds": 60.0, "memory": 2_000}):
+        chosen = task.study(select.inputs, select.target, **limits)  # type: ignore[arg-type]
+        assert 0 < chosen["task.linear"].value < task.outputs  # type: ignore[operator]
+        assert task.weights_II is not None and len(task.weights_II) == chosen["task.linear"].value
+    assert not task.study(select.inputs, select.target, seconds=60.0, memory=10**9)
+    assert task.weights_II is not None and len(task.weights_II) == task.outputs
+
+
+def test_histories_of_a_strange_file_whose_lengths_run_over_are_refused() -> None:
+    facts, tensors = prepared(clusters()).inputs.kinds[0].state()
+    users = torch.arange(5)
+    lengths = torch.tensor([2**62] * 4 + [len(tensors["histories"])])  # the sum of four is 0
+    with pytest.raises(BundleError, match="do not fit together"):
+        Item.restore(facts, {**tensors, "users": users, "lengths": lengths})
+    with pytest.raises(BundleError, match="no known way"):
+        Item.restore({**facts, "calendar": {"form": "%Y", "size": 1.0}}, tensors)  # type: ignore[dict-item]
 
 
 def test_oddities_are_said() -> None:
@@ -206,3 +323,8 @@ def test_a_model_whose_names_and_outputs_differ_is_refused() -> None:
     assert not made.task.fits(inputs)
     batch = made.task.trial(blank(made.spec))
     assert int(batch[SEEN].max()) == FIRST + made.task.outputs - 1
+
+
+def test_ratings_in_words_are_passed_over_without_a_warning() -> None:
+    made = prepared(clusters().with_columns(rating=pl.lit("good")))
+    assert "no rating" in {each.name for each in made.findings}

@@ -7,6 +7,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Self, final
 
 import numpy as np
@@ -45,6 +46,7 @@ class Item(AbstractKind):
         items: Identities of the items, the most frequent first: item `i` has code `FIRST + i`.
         known: (U,) sorted hashes of the users whose histories are stored.
         histories: Their item codes, in order of time.
+        calendar: How the column of times is read.
     """
 
     name = "item"
@@ -54,6 +56,7 @@ class Item(AbstractKind):
     ) -> None:
         self.columns, self.names = tuple(columns), dict(names)
         self.items, self.longest = tuple(items), longest
+        self.calendar = ratings.Calendar(form="", size=1.0)
         self.known = torch.zeros(0, dtype=torch.int64)
         self.histories = Packed(torch.zeros(0, dtype=torch.int64), torch.zeros(0, 2, dtype=torch.int64))
         self._code = {item: code for code, item in enumerate(self.items, start=FIRST)}
@@ -68,7 +71,7 @@ class Item(AbstractKind):
         """Items with enough training rows, the most frequent first, and the histories of their users.
 
         Raises:
-            DataError: If user or item is not among the columns.
+            DataError: If user or item is not among the columns, or hardly an item comes again.
             RecipeError: If a setting is out of range.
         """
         names: dict[str, str] = {column.role: column.name for column in columns}
@@ -79,13 +82,19 @@ class Item(AbstractKind):
             )
         asked = next((c.settings["longest"] for c in columns if "longest" in c.settings), LONGEST)
         longest = ragged.whole(asked, f"kind.{names['item']}.longest", 1, 10_000)
-        cells = block[names["item"]].cast(_text())
+        cells = ratings.identities(block[names["item"]])
         counts = (
             cells.drop_nulls().value_counts(name="count").sort(["count", cells.name], descending=[True, False])
         )
-        enough = counts.filter(counts["count"] >= RARE)
-        kept = (enough if enough.height >= 2 else counts)[cells.name].to_list()[:MOST]
+        kept = counts.filter(counts["count"] >= RARE)[cells.name].to_list()[:MOST]
+        if len(kept) < 2:
+            raise DataError(
+                f"column '{names['item']}' has {len(kept)} items with {RARE} training rows or more.",
+                hint="what is taken once or twice cannot be recommended, nor stored: give more interactions.",
+            )
         kind = cls([column.name for column in columns], names, kept, longest)
+        if "time" in names:
+            kind.calendar = ratings.Calendar.of(block[names["time"]])
         kind._remember(block)
         return kind
 
@@ -128,7 +137,7 @@ class Item(AbstractKind):
 
     def codes(self, block: pl.DataFrame) -> Codes:
         """(N,) codes of the items, 0 where one is not known."""
-        cells = block[self.names["item"]].cast(_text()).to_list()
+        cells = ratings.identities(block[self.names["item"]]).to_list()
         return np.array([self._code.get(cell, 0) for cell in cells], dtype=np.int64)
 
     def users(self, block: pl.DataFrame) -> Codes:
@@ -139,7 +148,7 @@ class Item(AbstractKind):
         """(N,) moments in days; the places of the rows where there is no time."""
         if "time" not in self.names:
             return np.arange(block.height, dtype=np.float64)
-        return ratings.days(block[self.names["time"]])
+        return self.calendar.days(block[self.names["time"]])
 
     def history(self, user: int) -> Codes:
         """Item codes that are stored for a user; none for one who is not known."""
@@ -172,7 +181,8 @@ class Item(AbstractKind):
             "lengths": self.histories.spans[:, 1].contiguous(),
             "histories": self.histories.values,
         }
-        return {"columns": list(self.columns), "names": self.names, "longest": self.longest}, tensors
+        facts = {"columns": list(self.columns), "names": self.names, "longest": self.longest}
+        return {**facts, "calendar": asdict(self.calendar)}, tensors
 
     @classmethod
     def restore(cls, facts: Any, tensors: Mapping[str, Tensor]) -> Self:
@@ -185,6 +195,7 @@ class Item(AbstractKind):
             names = {str(role): str(name) for role, name in facts["names"].items()}
             items = strict.parse(tensors["items"].numpy().tobytes().decode())
             columns, longest = [str(name) for name in facts["columns"]], int(facts["longest"])
+            calendar = ratings.Calendar.restore(facts["calendar"])
             users, lengths, flat = (tensors[key] for key in ("users", "lengths", "histories"))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise BundleError(f"the model's items cannot be read: {error}.") from error
@@ -193,15 +204,23 @@ class Item(AbstractKind):
         if not good or len(items) > MOST or set(names.values()) != set(columns) or not 1 <= longest <= 10_000:
             raise BundleError("the model's items have a form that does not fit.")
         made = cls(columns, names, items, longest)
+        made.calendar = calendar
         made.known, made.histories = users, _packed(users, lengths, flat, FIRST + len(items))
         return made
 
 
-def user_hashes(cells: pl.Series) -> Codes:
-    """(N,) int64 of identities: the first bytes of their SHA-256, so that a file holds no names."""
+def usable(kind: Item, block: pl.DataFrame) -> npt.NDArray[np.bool_]:
+    """(N,) whether a row has user, item and moment, and is the first of its user and item."""
     import polars as pl
 
-    texts = cells.cast(pl.String).to_list()
+    pairs = pl.DataFrame({role: ratings.identities(block[kind.names[role]]) for role in ("user", "item")})
+    good = pl.struct(pl.all()).is_first_distinct() & pl.all_horizontal(pl.all().is_not_null())
+    return pairs.select(good).to_series().to_numpy() & np.isfinite(kind.days(block))
+
+
+def user_hashes(cells: pl.Series) -> Codes:
+    """(N,) int64 of identities: the first bytes of their SHA-256, so that a file holds no names."""
+    texts = ratings.identities(cells).to_list()
     made = {text: _hash(text or "") for text in dict.fromkeys(texts)}
     return np.array([made[text] for text in texts], dtype=np.int64)
 
@@ -222,16 +241,11 @@ def _packed(users: Tensor, lengths: Tensor, flat: Tensor, codes: int) -> Packed:
         BundleError: If they do not fit together.
     """
     whole = all(each.dtype == torch.int64 and each.ndim == 1 for each in (users, lengths, flat))
-    if not whole or len(users) != len(lengths) or bool((lengths < 0).any()) or int(lengths.sum()) != len(flat):
+    inside = whole and bool(((lengths >= 0) & (lengths <= len(flat))).all())  # so that no sum runs over
+    if not inside or len(users) != len(lengths) or int(lengths.sum()) != len(flat):
         raise BundleError("the model's histories do not fit together.")
     if len(flat) and not (int(flat.min()) >= FIRST and int(flat.max()) < codes):
         raise BundleError("the model's histories hold items that it does not have.")
     if bool((users[1:] <= users[:-1]).any()):
         raise BundleError("the model's users are not in order.")
     return Packed(flat, torch.stack([lengths.cumsum(0) - lengths, lengths], dim=1))
-
-
-def _text() -> Any:
-    import polars as pl
-
-    return pl.String

@@ -13,7 +13,7 @@ from PIL import Image
 
 from netwright import build
 from netwright.base.errors import DataError
-from netwright.data.readers import media, read
+from netwright.data.readers import media, ratings, read
 from netwright.data.table import ReadOptions
 
 ROWS = {"a": ["1", "2"], "b": ["x", "y\nz"]}
@@ -34,6 +34,22 @@ def test_gzip_parquet_and_ndjson_give_the_same_cells(tmp_path: Path) -> None:
     frame.write_ndjson(tmp_path / "t.ndjson")
     for name in ("t.csv.gz", "t.parquet", "t.ndjson"):
         assert read(tmp_path / name).cells.equals(frame)
+
+
+def test_a_file_of_ratings_is_known_by_its_beginning_and_its_odd_lines_by_number(tmp_path: Path) -> None:
+    lines = [f"u{n}::Köln, m{n % 7}::{n % 5 + 1}::{1_600_000_000 + n}" for n in range(20_000)]
+    whole = gzip.compress("\n".join(lines).encode())
+    (tmp_path / "ratings.dat.gz").write_bytes(whole)
+    table = read(tmp_path / "ratings.dat.gz")
+    assert table.shape == "ratings" and table.height == len(lines)
+    assert table.cells.row(8) == tuple(lines[8].split("::"))
+    (tmp_path / "cut.dat.gz").write_bytes(whole[:-1_000])  # its beginning says enough
+    assert ratings.claims(tmp_path / "cut.dat.gz") is None
+    (tmp_path / "odd.dat").write_text(
+        "\n".join([*lines[:60], "", "u1::m1::2", *lines[60:70]]), encoding="utf-8"
+    )
+    with pytest.raises(DataError, match=r"line 62 of .* has 3 cells where the first line has 4"):
+        read(tmp_path / "odd.dat")
 
 
 def test_latin_1_is_read_and_said(tmp_path: Path) -> None:
