@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from netwright.tasks.network import Network
 
 
-MARKS = torch.tensor([0, UNKNOWN, BEGIN, END])
+MARKS = torch.tensor([0, UNKNOWN, BEGIN, END], device="cpu")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 import torch
 from torch import Tensor
@@ -45,3 +48,14 @@ def test_turned_products_depend_on_the_distance_only() -> None:
     pairs = torch.view_as_complex(torch.stack([query[:4], query[4:]], dim=1))
     turned = pairs * torch.polar(torch.ones(4), 3.0 * 10_000.0 ** (-torch.arange(0, 8, 2) / 8))
     torch.testing.assert_close(queries[1], torch.cat([turned.real, turned.imag]))
+
+
+def test_norm_works_where_it_is_first_read_while_shapes_alone_are_built() -> None:
+    words = (
+        "import torch",
+        "with torch.device('meta'):",
+        "    from netwright.networks.parts import attention",
+        "print(float(attention.norm(torch.ones(1, 4)).sum()))",
+    )
+    said = subprocess.run([sys.executable, "-c", "\n".join(words)], capture_output=True, text=True, check=True)
+    assert float(said.stdout) == pytest.approx(4.0, rel=1e-5)

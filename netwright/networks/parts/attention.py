@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 EPSILON = 1e-6
-FLOOR = torch.tensor(EPSILON**0.5)
+FLOOR = torch.tensor(EPSILON**0.5, device="cpu")
+"""On the CPU even where this is first read while a network of shapes alone is built."""
 
 
 @dataclass
