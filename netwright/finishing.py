@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -131,17 +131,13 @@ def _measure(ending: Ending, task: AbstractTask) -> Measured:
     )
 
 
-def _rivals(ending: Ending, task: AbstractTask, test: Part) -> list[Rival]:
-    """What simpler means make of the test rows: the blind one, then the linear network or the task's own."""
-    if task.compares:
-        return task.beside(test.inputs, test.target)
-    train = ending.parts["train"].target
-    blind = task.simplest(train, test.target, test.inputs, ending.prepared.inputs)
-    if ending.linear is None:
-        return [blind, *(task.rivals(train, test.target) or [])]
-    linear = _calibrated(ending, ending.linear)
-    found = linear.statistics(_seen(ending.linear, linear, test), test.target)
-    return [blind, Rival("linear", "a linear model", found)]
+def _rivals(ending: Ending, task: AbstractTask, test: Part) -> Iterator[Rival]:
+    """What simpler means make of the test rows: the task's own, and the linear network."""
+    yield from task.rivals(ending.parts["train"].target, test.target, test.inputs, ending.prepared.inputs)
+    if ending.linear is not None:
+        linear = _calibrated(ending, ending.linear)
+        found = linear.statistics(_seen(ending.linear, linear, test), test.target)
+        yield Rival("linear", "a linear model", found)
 
 
 def _numbered(statistics: pl.DataFrame, rows: Any) -> pl.DataFrame:
@@ -175,7 +171,7 @@ def _facts(
     }
     headline = task.metrics[0]
     found = opened.rivals if opened else ()
-    rivals = dict(zip(("blind", "linear", *(each.name for each in found[2:])), found, strict=False))
+    rivals = {"blind" if not place else each.name: each for place, each in enumerate(found)}
     watched = task.watched
     return CardFacts(
         task=task.name,

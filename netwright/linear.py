@@ -26,7 +26,7 @@ MOST_SOLVED = 3_000
 
 def train(prepared: Prepared, parts: Mapping[str, Part], seed: int) -> Trained | None:
     """The network without a hidden layer that a deeper one has to beat; None where it has no meaning."""
-    if prepared.task.needs != "pooled" or prepared.task.compares:
+    if not prepared.task.linear:
         return None
     job = job_for(prepared, seed)
     if prepared.task.least_squares and sum(_width(field) for field in prepared.spec.inputs) <= MOST_SOLVED:

@@ -127,7 +127,7 @@ class Model:
         table, rows_read, _ = self._readable(self._table(rows))
         chosen = answered(table, self.task, rows_read, self.inputs)
         inputs, target = self.task.examples(table, chosen.rows, self.inputs, learn=False)
-        rival = self.task.simplest(target, target, inputs, self.inputs)
+        rival = next(self.task.rivals(target, target, inputs, self.inputs))
         found = final(self.network, self.task, inputs, target)
         grouped = partial(together, self.columns, table, chosen.rows)
         measured = measure(self.task, found, target, rival, seed=self.recipe.seed, grouped=grouped)

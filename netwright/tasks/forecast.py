@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Self
 
@@ -205,10 +205,12 @@ class Forecast(AbstractTask):
         }
         return pl.DataFrame(columns)
 
-    def blind(self, train: Packed, target: Packed) -> Rival:
+    def rivals(
+        self, train: Packed, target: Packed, seen: Mapping[str, Packed], inputs: Inputs
+    ) -> Iterator[Rival]:
         """The value one period before."""
         words = "the value one step before" if self.period == 1 else f"the value {self.period} steps before"
-        return Rival("seasonal naive", words, self.statistics(target.values[:, 1].unsqueeze(0), target))
+        yield Rival("seasonal naive", words, self.statistics(target.values[:, 1].unsqueeze(0), target))
 
     def ahead(self, output_KBO: Tensor, last_F: Any, inputs: Inputs) -> pl.DataFrame:
         """One line a series and step: `series`, `step`, `prediction`, `low`, `high`.

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Self
 
@@ -47,6 +47,7 @@ class Generate(AbstractTask):
     causal = True
     rowwise = False
     calibrates = False
+    linear = False
 
     @dataclass(frozen=True, kw_only=True)
     class Settings:
@@ -173,14 +174,13 @@ class Generate(AbstractTask):
         values = output[0].double().cpu().numpy()
         return pl.DataFrame({name: values[:, place] for place, name in enumerate(STATISTICS)})
 
-    def blind(self, train: Packed, target: Packed) -> Rival:
-        """Each token by its frequency in training."""
-        return Rival("unigram", "each token by its frequency", self._counted(train, target, 1))
-
-    def rivals(self, train: Packed, target: Packed) -> list[Rival]:
-        """Counts of up to six tokens in a row."""
+    def rivals(
+        self, train: Packed, target: Packed, seen: Mapping[str, Packed], inputs: Inputs
+    ) -> Iterator[Rival]:
+        """Each token by its frequency in training; counts of up to six tokens in a row."""
+        yield Rival("unigram", "each token by its frequency", self._counted(train, target, 1))
         order = 6 if self.outputs < 1_000 else 3
-        return [Rival("n-gram", f"counting {order} tokens in a row", self._counted(train, target, order))]
+        yield Rival("n-gram", f"counting {order} tokens in a row", self._counted(train, target, order))
 
     def _counted(self, train: Packed, target: Packed, order: int) -> pl.DataFrame:
         """The statistics of an n-gram model; its context is all tokens before, in this part."""

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Self
 
@@ -50,10 +50,9 @@ class Recommend(AbstractTask):
     name = "recommend"
     rowwise = False
     calibrates = False
-    compares = True
+    linear = False
     seconds_an_answer = 1.5e-3
     takes = ("top",)
-    blind_words = ("popular", "the most popular items")
 
     @dataclass(frozen=True, kw_only=True)
     class Settings:
@@ -317,24 +316,21 @@ class Recommend(AbstractTask):
         """Nothing: the items are read with the histories."""
         return torch.zeros(target.height)
 
-    def simplest(self, train: Packed, target: Packed, seen: Mapping[str, Packed], inputs: Inputs) -> Rival:
-        """The most popular items."""
-        return self.beside(seen, target)[0]
-
-    def beside(self, inputs: Mapping[str, Packed], target: Packed) -> list[Rival]:
+    def rivals(
+        self, train: Packed, target: Packed, seen: Mapping[str, Packed], inputs: Inputs
+    ) -> Iterator[Rival]:
         """The most popular items, the linear item-to-item model, and what was popular in the week before."""
         count_I, weights_II, clock = self.count_I, self.weights_II, self.clock
-        scores: dict[Any, ranking.Score] = {
-            self.blind_words: lambda given: count_I.expand(len(given[SEEN]), -1)
-        }
+
+        def ranked(name: str, words: str, score: ranking.Score) -> Rival:
+            return Rival(name, words, self._frame(ranking.ranks(seen, target, score, self.outputs)))
+
+        yield ranked("popular", "the most popular items", lambda given: count_I.expand(len(given[SEEN]), -1))
         if weights_II is not None:
-            scores["ease", "items by the items taken, linearly (EASE)"] = self._linear(weights_II)
+            yield ranked("ease", "items by the items taken, linearly (EASE)", self._linear(weights_II))
         if clock is not None:
-            scores["recent", "the most popular items of the 7 days before"] = lambda given: clock.heat_SWI[
-                given[MOMENT], ranking.WEEK
-            ].float()
-        ranks = {words: ranking.ranks(inputs, target, score, self.outputs) for words, score in scores.items()}
-        return [Rival(name, words, self._frame(ranks_N)) for (name, words), ranks_N in ranks.items()]
+            words = "the most popular items of the 7 days before"
+            yield ranked("recent", words, lambda given: clock.heat_SWI[given[MOMENT], ranking.WEEK].float())
 
     def _linear(self, weights_II: Tensor) -> ranking.Score:
         return lambda given: ranking.linear(given[SEEN], weights_II, self.outputs)

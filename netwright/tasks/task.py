@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -61,7 +61,7 @@ class AbstractTask(ABC):
         rowwise: Whether an example is a row of the table.
         least_squares: Whether a network without a hidden layer is solved in closed form.
         calibrates: Whether it has something to fit on calibration rows.
-        compares: Whether it brings simpler means of its own, `beside`, instead of a linear network.
+        linear: Whether a network without a hidden layer is trained beside, as one more of its rivals.
         searches: Whether an answer is searched for step by step: `respond` then gives codes, padded with 0.
         takes: Settings of `predict` that mean something to its answers: "top", "threshold", "probabilities".
         seconds_an_answer: What one takes to measure where that is long: searched for, or ranked; else 0.
@@ -81,7 +81,7 @@ class AbstractTask(ABC):
     rowwise: ClassVar[bool] = True
     least_squares: ClassVar[bool] = False
     calibrates: ClassVar[bool] = True
-    compares: ClassVar[bool] = False
+    linear: ClassVar[bool] = True
     searches: ClassVar[bool] = False
     takes: ClassVar[tuple[str, ...]] = ()
     seconds_an_answer: ClassVar[float] = 0.0
@@ -214,8 +214,12 @@ class AbstractTask(ABC):
         output = self.constant(train.values).expand(1, len(target), -1)
         return Rival(*self.blind_words, self.statistics(output, target))
 
-    def simplest(self, train: Packed, target: Packed, seen: Mapping[str, Packed], inputs: Inputs) -> Rival:
-        """The first rival of every card: the best answer without any input, or what costs no learning at all.
+    def rivals(
+        self, train: Packed, target: Packed, seen: Mapping[str, Packed], inputs: Inputs
+    ) -> Iterator[Rival]:
+        """What simpler means make of these targets, each when it is asked for.
+
+        The first is the best answer without any input, or what costs no learning at all.
 
         Args:
             train: Training targets.
@@ -223,15 +227,7 @@ class AbstractTask(ABC):
             seen: Inputs of the same examples.
             inputs: The kinds that made them.
         """
-        return self.blind(train, target)
-
-    def rivals(self, train: Packed, target: Packed) -> list[Rival] | None:
-        """What simpler means make of these targets; None: a linear network is to be trained for it."""
-        return None
-
-    def beside(self, inputs: Mapping[str, Packed], target: Packed) -> list[Rival]:
-        """What simpler means make of these examples, the blind one first; only where the task `compares`."""
-        raise NotImplementedError
+        yield self.blind(train, target)
 
     def study(
         self, inputs: Mapping[str, Packed], target: Packed, *, seconds: float, memory: int

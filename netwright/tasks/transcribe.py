@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
 
@@ -49,10 +49,10 @@ class Transcribe(AbstractTask):
     name = "transcribe"
     needs = "steps"
     calibrates = False
+    linear = False
     searches = True
     seconds_an_answer = 15e-3
     only = ("audio",)
-    blind_words = ("most frequent", "always the most frequent transcript")
 
     @dataclass(frozen=True, kw_only=True)
     class Settings:
@@ -240,16 +240,16 @@ class Transcribe(AbstractTask):
         columns = {name: [each[place] for each in found] for place, name in enumerate(transcripts.COUNTS[2:])}
         return pl.DataFrame({"truth": list(truth), "prediction": list(said), **columns})
 
-    def blind(self, train: Packed, target: Packed) -> Rival:
-        """Always the transcript that most training clips have."""
+    def rivals(
+        self, train: Packed, target: Packed, seen: Mapping[str, Packed], inputs: Inputs
+    ) -> Iterator[Rival]:
+        """The transcript that most training clips have; and nothing, which is an error a word."""
         counted = Counter(tuple(code_S.tolist()) for code_S in train.each())
         best = min(counted, key=lambda each: (-counted[each], each))
-        said = spelling.read(self.tokenizer, best)
-        return Rival(*self.blind_words, self._compared([said] * len(target), target.texts))
-
-    def rivals(self, train: Packed, target: Packed) -> list[Rival]:
-        """Writing nothing: one error a word, which bad transcripts easily surpass."""
-        return [Rival("nothing", "writing nothing", self._compared([""] * len(target), target.texts))]
+        always = [spelling.read(self.tokenizer, best)] * len(target)
+        words = "always the most frequent transcript"
+        yield Rival("most frequent", words, self._compared(always, target.texts))
+        yield Rival("nothing", "writing nothing", self._compared([""] * len(target), target.texts))
 
     def state(self) -> tuple[JSON, Mapping[str, Tensor]]:
         """Column, settings and tokens."""

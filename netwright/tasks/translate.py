@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Self
 
@@ -49,6 +49,7 @@ class Translate(AbstractTask):
     searches = True
     seconds_an_answer = 10e-3
     calibrates = False
+    linear = False
 
     @dataclass(frozen=True, kw_only=True)
     class Settings:
@@ -223,16 +224,14 @@ class Translate(AbstractTask):
     def _words(self, codes_BT: Iterable[Tensor]) -> list[str]:
         return [self.tokenizer.decode(codes_T.tolist()).strip() for codes_T in codes_BT]
 
-    def simplest(self, train: Packed, target: Packed, seen: Mapping[str, Packed], inputs: Inputs) -> Rival:
+    def rivals(
+        self, train: Packed, target: Packed, seen: Mapping[str, Packed], inputs: Inputs
+    ) -> Iterator[Rival]:
         """The source as it stands."""
         source = _source(inputs)
         packed = seen[source.field().key]
         copies = [source.tokenizer.decode(codes_T.tolist()) for codes_T in packed.each()]
-        return Rival("copy", "the source as it stands", _compared(copies, self._words(target.each())))
-
-    def rivals(self, train: Packed, target: Packed) -> list[Rival]:
-        """None beside the copied source."""
-        return []
+        yield Rival("copy", "the source as it stands", _compared(copies, self._words(target.each())))
 
     def state(self) -> tuple[JSON, Mapping[str, Tensor]]:
         """Settings, column, length and tokens."""
