@@ -17,7 +17,7 @@ from netwright.networks.family import AbstractFamily, Features, Machine, State
 from netwright.networks.inputs.columns import Columns
 from netwright.networks.inputs.images import Patches
 from netwright.networks.inputs.steps import Steps, mask
-from netwright.networks.parts import ranges
+from netwright.networks.parts import ranges, stepping
 from netwright.networks.parts.attention import Cache, Layer, Memory, norm, rotary
 
 PAIRS = 16_384
@@ -125,18 +125,27 @@ class Transformer(AbstractFamily):
 
     def extend(self, inputs: Mapping[str, Tensor], state: Any) -> tuple[Tensor, Any]:
         """Features of new steps; keys and values of the steps before are kept, as far back as was learned."""
-        cache: Cache = state or Cache()
+        before: Cache | stepping.Ring = state or Cache()
+        if stepping.suits(inputs[self.key], before):
+            found_D, ring = self._ring(before).extended(int(inputs[self.key]))
+            return torch.from_numpy(found_D).view(1, 1, 1, -1), ring
+        cache = before if isinstance(before, Cache) else before.cache()
         x_BTD, _ = self.fields[0](inputs, cache.last_B1)
-        x = x_BTD + self.marks[0]
+        x, last_B1 = x_BTD + self.marks[0], inputs[self.key][:, -1:]
         here = torch.arange(cache.steps, cache.steps + x.shape[1], device=x.device)
         where = rotary(here, self.width // self.heads)
         kept = []
         for place, layer in enumerate(self.layers):
             past = cache.layers[place] if cache.layers else None
-            x, (key, value) = layer(x, where, causal=past is None, past=past)
+            x, (key, value) = layer(x, where, causal=past is None, past=past, mask=_later(x, past))
             kept.append((key[:, :, -self.reach :], value[:, :, -self.reach :]))
-        last_B1 = inputs[self.key][:, -1:]
         return norm(x).unsqueeze(0), Cache(kept, cache.steps + x.shape[1], last_B1)
+
+    def _ring(self, before: Cache | stepping.Ring) -> stepping.Ring:
+        if isinstance(before, stepping.Ring):
+            return before
+        entry = stepping.entry_of(self.fields[0].steps, self.marks[0])  # type: ignore[arg-type]
+        return stepping.Ring.of(before, entry, self.layers, self.reach)
 
     def encode(self, inputs: Mapping[str, Tensor]) -> Features:
         """Features of a batch: pooled (1, B, D) and a vector a step (1, B, T, D)."""
@@ -169,7 +178,8 @@ class Transformer(AbstractFamily):
         where, kept = rotary(here, self.width // self.heads), []
         for place, layer in enumerate(self.speakers):
             past = said.own.layers[place] if said.own.layers else None
-            x, told = layer(x, where, causal=past is None, past=past, memory=said.source)
+            seen = _later(x, past)
+            x, told = layer(x, where, causal=past is None, past=past, mask=seen, memory=said.source)
             kept.append(told)
         found = Features(steps_KBTD=norm(x).unsqueeze(0))
         return found, replace(said, own=Cache(kept, said.own.steps + x.shape[1]))
@@ -186,6 +196,14 @@ class Said:
         """The state of these sources (None: all as they are) and of these rows."""
         source = self.source if sources_B is None else self.source.select(sources_B)
         return Said(source, self.own.select(rows_R))
+
+
+def _later(x_BTD: Tensor, past: tuple[Tensor, Tensor] | None) -> Tensor | None:
+    """(T, S + T) where several new steps may look: at all before them, and at none after."""
+    if past is None or x_BTD.shape[1] == 1:
+        return None
+    steps, before = x_BTD.shape[1], past[0].shape[2]
+    return torch.ones(steps, before + steps, dtype=torch.bool, device=x_BTD.device).tril(before)
 
 
 def _nothing_said(memory: Features) -> Said:

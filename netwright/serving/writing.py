@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+import numpy.typing as npt
 import torch
-from torch import Tensor
 
 from netwright.base.errors import RecipeError
 from netwright.base.schema import LENGTHS
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from netwright.tasks.network import Network
 
 
-MARKS = torch.tensor([0, UNKNOWN, BEGIN, END], device="cpu")
+MARKS = [0, UNKNOWN, BEGIN, END]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +66,7 @@ def write(network: Network, text: Text, prompt: str, length: int, how: Sampling)
         how: How they are drawn.
     """
     tokenizer, key = text.tokenizer, text.field().key
-    generator = torch.Generator().manual_seed(how.seed)
+    generator = np.random.default_rng(how.seed & (2**64 - 1))
     codes = [int(code) for code in tokenizer.encode([prompt])[0]] or [BEGIN]
     family: AbstractFamily = network.family
     new, state, pending = codes, None, []
@@ -73,8 +74,9 @@ def write(network: Network, text: Text, prompt: str, length: int, how: Sampling)
         with torch.inference_mode():
             inputs = {key: torch.tensor([new]), key + LENGTHS: torch.tensor([len(new)])}
             steps_KBTD, state = family.extend(inputs, state)
-            logits_V = network.head(steps_KBTD[:, :, -1:]).mean(0)[0, 0]
-        code = draw(logits_V, how, generator)
+            logits_KV = network.head(steps_KBTD[:, :, -1:])[:, 0, 0]
+            logits_V = logits_KV.mean(0) if len(logits_KV) > 1 else logits_KV[0]
+        code = draw(logits_V.double().numpy(), how, generator)
         new = [code]
         pending.append(code)
         said = tokenizer.decode(pending)
@@ -86,20 +88,22 @@ def write(network: Network, text: Text, prompt: str, length: int, how: Sampling)
         yield tokenizer.decode(pending)
 
 
-def draw(logits_V: Tensor, how: Sampling, generator: torch.Generator) -> int:
+def draw(logits_V: npt.NDArray[np.float64], how: Sampling, generator: np.random.Generator) -> int:
     """One token; the marks are never drawn.
 
     Reference: Holtzman et al. 2020, https://arxiv.org/abs/1904.09751 (top-p).
     """
-    logits_V = logits_V.float().index_fill(0, MARKS, -torch.inf)
+    logits_V = logits_V.copy()
+    logits_V[MARKS] = -np.inf
     if how.temperature == 0.0 or len(logits_V) <= FIRST + 1:
         return int(logits_V.argmax())
-    logits_V = logits_V / how.temperature
     if 0 < how.top_k < len(logits_V):
-        logits_V[logits_V < logits_V.topk(how.top_k).values[-1]] = -torch.inf
-    chance_V = torch.softmax(logits_V, dim=0)
+        logits_V[logits_V < np.partition(logits_V, -how.top_k)[-how.top_k]] = -np.inf
+    chance_V = np.exp((logits_V - logits_V.max()) / how.temperature)
+    chance_V /= chance_V.sum()
     if how.top_p < 1.0:
-        ordered_V, order_V = chance_V.sort(descending=True)
-        ordered_V[ordered_V.cumsum(0) - ordered_V >= how.top_p] = 0.0
-        chance_V = torch.zeros_like(chance_V).scatter_(0, order_V, ordered_V)
-    return int(torch.multinomial(chance_V, 1, generator=generator))
+        order_V = np.argsort(-chance_V, kind="stable")
+        before_V = np.cumsum(chance_V[order_V]) - chance_V[order_V]
+        chance_V[order_V[before_V >= how.top_p]] = 0.0
+    up_to_V = np.cumsum(chance_V)
+    return int(np.searchsorted(up_to_V, generator.random() * up_to_V[-1], side="right"))

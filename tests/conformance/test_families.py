@@ -212,13 +212,16 @@ def test_the_future_changes_nothing(family: str) -> None:
 
 
 @pytest.mark.parametrize("family", WRITERS)
-def test_step_by_step_is_all_at_once(family: str) -> None:
-    network, code_BT = writer(family), torch.randint(1, 50, (3, 20))
+@pytest.mark.parametrize("examples", [1, 3])
+@pytest.mark.parametrize("sizes", [[5, *[1] * 15], [1] * 20, [4, 1, 1, 6, 1, 7]])
+def test_step_by_step_is_all_at_once(family: str, examples: int, sizes: list[int]) -> None:
+    network, code_BT = writer(family), torch.randint(1, 50, (examples, 20))
     whole, state, parts = steps_of(network, code_BT), None, []
-    for some in torch.split(code_BT, [5, *[1] * 15], dim=1):
-        length_B = torch.full((3,), some.shape[1])
-        found, state = network.extend({TEXT.key: some, TEXT.key + LENGTHS: length_B}, state)
-        parts.append(found)
+    with torch.no_grad():
+        for some in torch.split(code_BT, sizes, dim=1):
+            length_B = torch.full((examples,), some.shape[1])
+            found, state = network.extend({TEXT.key: some, TEXT.key + LENGTHS: length_B}, state)
+            parts.append(found)
     torch.testing.assert_close(torch.cat(parts, dim=2), whole, atol=1e-4, rtol=1e-3)
 
 

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -85,9 +86,13 @@ class Steps(nn.Module):
             return found
         before = torch.zeros_like(x_BT[:, :1]) if before_B1 is None else before_B1
         earlier_BT = torch.cat([before, x_BT[:, :-1]], dim=1)
-        pair_BT = (earlier_BT * self.table.num_embeddings + x_BT) % self.pairs.num_embeddings
-        both: Tensor = found + self.pairs(pair_BT) * (x_BT > 0).unsqueeze(2)
+        both: Tensor = found + self.pairs(self.pair(earlier_BT, x_BT)) * (x_BT > 0).unsqueeze(2)
         return both
+
+    def pair(self, earlier: Any, later: Any) -> Any:
+        """The place of a pair of neighbouring tokens among the vectors of pairs; whole numbers or tensors."""
+        assert self.pairs is not None
+        return (earlier * self.table.num_embeddings + later) % self.pairs.num_embeddings
 
 
 class Fewer(nn.Module):

@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 EPSILON = 1e-6
+BASE = 10_000.0
+"""Steps for about a sixth of a turn of the slowest pair."""
 FLOOR = torch.tensor(EPSILON**0.5, device="cpu")
 """On the CPU even where this is first read while a network of shapes alone is built."""
 
@@ -68,13 +70,13 @@ class _Norm(torch.autograd.Function):
         return torch.addcmul(slopes[0], found, along, value=-1.0).mul_(inverse)
 
 
-def rotary(position_T: Tensor, width: int, base: float = 10_000.0) -> tuple[Tensor, Tensor]:
+def rotary(position_T: Tensor, width: int) -> tuple[Tensor, Tensor]:
     """Cosines and sines (T, E) of rotary positions; the first half of the sines is negative.
 
     Reference: Su et al. 2021, https://arxiv.org/abs/2104.09864.
     """
     half = torch.arange(0, width, 2, device=position_T.device, dtype=torch.float32) / width
-    angle = position_T.float().unsqueeze(1) * (base**-half)
+    angle = position_T.float().unsqueeze(1) * (BASE**-half)
     cosine, sine = angle.cos(), angle.sin()
     return torch.cat([cosine, cosine], dim=1), torch.cat([-sine, sine], dim=1)
 

@@ -1,0 +1,128 @@
+"""One step of one example at a time through layers of attention: in numpy, whose calls cost little."""
+
+# H = heads, S = steps kept, D = width, E = width of a head
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from netwright.networks.inputs.steps import Steps
+from netwright.networks.parts.attention import BASE, EPSILON, Cache
+
+Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Weights:
+    """The maps of one layer, as the layer holds them."""
+
+    look: Floats
+    out: Floats
+    widen: Floats
+    narrow: Floats
+
+    @classmethod
+    def of(cls, layer: Any) -> Weights:
+        """Those of a layer of attention without a memory."""
+        maps = (layer.look.look, layer.look.out, layer.widen, layer.narrow)
+        return cls(*(each.weight.detach().numpy() for each in maps))
+
+
+@dataclass(frozen=True)
+class Ring:
+    """Keys and values of the last tokens of one example; a token takes the place of the oldest one.
+
+    Arrays are written in place: a state that was gone on from is used up.
+
+    Attributes:
+        entry: From a token and the one before it to the first features.
+        layers: Weights, keys and values of each layer; the latter (H, S, E).
+        steps: Tokens so far.
+        last: The last one.
+    """
+
+    entry: Callable[[int, int], Floats]
+    layers: list[tuple[Weights, Floats, Floats]]
+    steps: int
+    last: int
+
+    @classmethod
+    def of(cls, cache: Cache, entry: Callable[[int, int], Floats], layers: Iterable[Any], reach: int) -> Ring:
+        """The ring that goes on from a cache of these layers, of one example."""
+        assert cache.last_B1 is not None
+        rings = []
+        for layer, pair in zip(layers, cache.layers, strict=True):
+            keys, values = (_laid(kept_BHSE[0].numpy(), cache.steps, reach) for kept_BHSE in pair)
+            rings.append((Weights.of(layer), keys, values))
+        return cls(entry, rings, cache.steps, int(cache.last_B1))
+
+    def cache(self) -> Cache:
+        """The same for torch."""
+        reach = self.layers[0][1].shape[1]
+        places = np.arange(max(0, self.steps - reach), self.steps) % reach
+        pairs = [tuple(torch.from_numpy(each[None, :, places]) for each in kept) for _, *kept in self.layers]
+        return Cache(pairs, self.steps, torch.tensor([[self.last]]))  # type: ignore[arg-type]
+
+    def extended(self, code: int) -> tuple[Floats, Ring]:
+        """The features of one more token, normalised, and what goes on after it."""
+        x_D = self.entry(code, self.last)
+        heads, reach, width = self.layers[0][1].shape
+        place, count, half = self.steps % reach, min(self.steps + 1, reach), width // 2
+        cosine, sine = _turned(self.steps, width)
+        for weights, keys, values in self.layers:
+            looked = (weights.look @ _norm(x_D)).reshape(3, heads, width)
+            both = _norm(looked[:2])
+            swapped = np.concatenate([both[..., half:], both[..., :half]], axis=-1)
+            both = np.add(both * cosine, swapped * sine, dtype=np.float32)
+            keys[:, place], values[:, place] = both[1], looked[2]
+            score_H1S = np.matmul(both[0][:, None], keys[:, :count].transpose(0, 2, 1))
+            share_H1S = np.exp(score_H1S * width**-0.5)  # of norms: at most the root of the width, so finite
+            found_H1E = np.matmul(share_H1S, values[:, :count]) / np.add.reduce(share_H1S, -1, keepdims=True)
+            x_D = x_D + weights.out @ found_H1E.reshape(-1)
+            hidden = np.maximum(weights.widen @ _norm(x_D), 0.0)
+            x_D = x_D + weights.narrow @ (hidden * hidden)
+        return _norm(x_D), replace(self, steps=self.steps + 1, last=code)
+
+
+def entry_of(steps: Steps, mark_D: Tensor) -> Callable[[int, int], Floats]:
+    """What tokens become before the first layer."""
+    table, own_D = steps.table.weight.detach().numpy(), mark_D.detach().numpy()
+    if steps.pairs is None:
+        return lambda code, last: table[code] + own_D
+    pairs = steps.pairs.weight.detach().numpy()
+    return lambda code, last: table[code] + pairs[steps.pair(last, code)] * (code > 0) + own_D
+
+
+def suits(code_BT: Tensor, state: Cache | Ring) -> bool:
+    """Whether this is one token of one example, after others, where numpy and torch share memory."""
+    if code_BT.dtype != torch.int64 or code_BT.shape != (1, 1) or torch.is_grad_enabled():
+        return False
+    return code_BT.device.type == "cpu" and state.steps > 0
+
+
+def _laid(kept_HSE: Floats, steps: int, reach: int) -> Floats:
+    """Keys or values of the last of so many steps, each in its place of the ring."""
+    heads, count, width = kept_HSE.shape
+    ring = np.zeros((heads, reach, width), dtype=np.float32)
+    ring[:, np.arange(steps - count, steps) % reach] = kept_HSE
+    return ring
+
+
+def _turned(place: int, width: int) -> tuple[Floats, Floats]:
+    """`attention.rotary` of one position."""
+    angle = np.float32(place) * BASE ** -(np.arange(0, width, 2, dtype=np.float32) / np.float32(width))
+    cosine, sine = np.cos(angle), np.sin(angle)
+    return np.concatenate([cosine, cosine]), np.concatenate([-sine, sine])
+
+
+def _norm(x: Floats) -> Floats:
+    square = np.add.reduce(x * x, axis=-1, keepdims=True)
+    found: Floats = x / np.sqrt(square * np.float32(1 / x.shape[-1]) + np.float32(EPSILON))
+    return found
