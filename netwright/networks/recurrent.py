@@ -18,6 +18,8 @@ from netwright.networks.inputs.steps import Steps, mask, ordered, pooled, revers
 from netwright.networks.parts import ranges
 from netwright.networks.parts.speaking import Heard, Speaker
 
+SHORT = 20.0
+"""Minutes below which a narrower network learns more from many pairs than a wider one."""
 CELLS = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN}
 
 
@@ -98,7 +100,7 @@ class Recurrent(AbstractFamily):
         if spec.needs == "steps":
             return _for_hearing(rows, machine)
         if spec.needs == "decoder":
-            return _for_answering(spec, machine)
+            return _for_answering(spec, minutes, machine)
         size = f"{rows:,} training examples"
         width = 96 if rows < 20_000 else 256
         return {
@@ -151,22 +153,23 @@ class Recurrent(AbstractFamily):
         return Features(steps_KBTD=self.dropout(x).unsqueeze(0)), after
 
 
-def _for_answering(spec: InputSpec, machine: Machine) -> dict[str, Choice]:
+def _for_answering(spec: InputSpec, minutes: float, machine: Machine) -> dict[str, Choice]:
     """An encoder in both directions, and two layers to answer."""
     rows = max(1, spec.examples)
     size = f"{rows:,} training pairs"
-    width = 96 if rows < 2_000 else 192 if rows < 8_000 else 320 if rows < 100_000 else 512
+    width = 96 if rows < 2_000 else 192 if rows < 8_000 or minutes < SHORT else 320 if rows < 100_000 else 512
     return {
         "network.cell": Choice(value="lstm", why="carries what matters over many steps"),
         "network.depth": Choice(value=1, why="a second layer costs more than it gains in minutes"),
         "network.width": Choice(value=width, why=size),
         "network.embedding": Choice(value=min(width, 256), why=size),
-        "network.dropout": Choice(value=0.2 if rows < 2_000 else 0.3, why="few pairs are learned by heart"),
-        "learning.optimizer": Choice(value="adamw", why="steady for recurrent weights"),
-        "learning.lr": Choice(value=0.003, why="for states of this width"),
+        "network.dropout": Choice(value=0.2, why="few pairs are learned by heart"),
+        "learning.optimizer": Choice(value="muon", why="learns more from each step than AdamW"),
+        "learning.muon_lr": Choice(value=0.02, why="does not depend on the width"),
+        "learning.lr": Choice(value=0.005, why="for embeddings and head"),
         "learning.weight_decay": Choice(value=0.02, why="a little against overfitting"),
         "learning.batch": Choice(
-            value=max(8, min(96, rows // 50)), why="about 1,000 tokens of short sentences"
+            value=max(8, min(64, rows // 50)), why="many steps are worth more than large ones"
         ),
         "learning.epochs": Choice(value=float(max(12, min(60, 6e5 / rows))), why=f"enough for {size}"),
         "learning.warmup": Choice(value=0.03, why="states settle slowly"),
@@ -189,8 +192,10 @@ def _for_writing(spec: InputSpec, machine: Machine) -> dict[str, Choice]:
         "network.width": Choice(value=384, why=size),
         "network.embedding": Choice(value=128, why=size),
         "network.dropout": Choice(value=0.0, why="the minutes end before it has learned by heart"),
-        "learning.optimizer": Choice(value="adamw", why="steady for recurrent weights"),
-        "learning.lr": Choice(value=0.01, why="few steps: large ones"),
+        "learning.optimizer": Choice(value="muon", why="learns more from each step than AdamW"),
+        "learning.muon_lr": Choice(value=0.02, why="does not depend on the width"),
+        "learning.lr": Choice(value=0.005, why="for the head"),
+        "learning.embedding_lr": Choice(value=0.02, why="each row is looked up in few steps"),
         "learning.weight_decay": Choice(value=0.01, why="a little against overfitting"),
         "learning.batch": Choice(value=16, why="many steps are worth more than large ones"),
         "learning.epochs": Choice(

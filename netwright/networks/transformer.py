@@ -20,6 +20,8 @@ from netwright.networks.inputs.steps import Steps, mask
 from netwright.networks.parts import ranges, stepping
 from netwright.networks.parts.attention import Cache, Layer, Memory, norm, rotary
 
+SHORT = 20.0
+"""Minutes below which a narrower network learns more from many pairs than a wider one."""
 PAIRS = 16_384
 """Vectors for pairs of neighbouring tokens at most."""
 HEAD = 32
@@ -102,7 +104,7 @@ class Transformer(AbstractFamily):
         if spec.needs == "steps" and spec.causal:
             return _for_writing(spec, machine)
         if spec.needs == "decoder":
-            return _for_answering(spec, machine)
+            return _for_answering(spec, minutes, machine)
         size = f"{rows:,} training examples"
         width = 64 if rows < 2_000 else 128 if rows < 100_000 else 256
         batch = max(8, min(64 if spec.needs == "pooled" else 16, rows // 16))
@@ -212,22 +214,22 @@ def _nothing_said(memory: Features) -> Said:
     return Said(Memory(memory.steps_KBTD[0], None if bool(there.all()) else there[:, None, None, :]), Cache())
 
 
-def _for_answering(spec: InputSpec, machine: Machine) -> dict[str, Choice]:
+def _for_answering(spec: InputSpec, minutes: float, machine: Machine) -> dict[str, Choice]:
     """An encoder and a decoder of as many layers each."""
     rows = max(1, spec.examples)
     size = f"{rows:,} training pairs"
-    width = 64 if rows < 2_000 else 128 if rows < 8_000 else 192 if rows < 100_000 else 256
+    width = 64 if rows < 2_000 else 128 if rows < 8_000 or minutes < SHORT else 192 if rows < 100_000 else 256
     return {
         "network.depth": Choice(value=2 if rows < 8_000 else 3, why=f"{size}; as many again to answer"),
         "network.width": Choice(value=width, why=size),
         "network.heads": Choice(value=max(2, width // 48), why="heads of about 48"),
-        "network.dropout": Choice(value=0.1 if rows < 2_000 else 0.2, why="few pairs are learned by heart"),
+        "network.dropout": Choice(value=0.1, why="few pairs are learned by heart"),
         "learning.optimizer": Choice(value="muon", why="beats AdamW at equal time on matrices of this size"),
         "learning.muon_lr": Choice(value=0.02, why="does not depend on the width"),
         "learning.lr": Choice(value=0.005, why="for embeddings and head"),
         "learning.weight_decay": Choice(value=0.02, why="a little against overfitting"),
         "learning.batch": Choice(
-            value=max(8, min(128, rows // 50)), why="about 1,500 tokens of short sentences"
+            value=max(8, min(64, rows // 50)), why="many steps are worth more than large ones"
         ),
         "learning.epochs": Choice(value=float(max(12, min(60, 6e5 / rows))), why=f"enough for {size}"),
         "learning.warmup": Choice(value=0.03, why="attention settles slowly"),
