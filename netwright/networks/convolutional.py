@@ -23,6 +23,7 @@ from netwright.networks.inputs import Inputs
 from netwright.networks.inputs.images import Normalise
 from netwright.networks.inputs.steps import Steps, mask, ordered
 from netwright.networks.parts import ranges
+from netwright.networks.parts.dropout import Dropout
 from netwright.networks.parts.filters import Along
 
 LAST_SIDE = 4
@@ -72,7 +73,7 @@ class Convolutional(AbstractFamily):
         self.keys = [field.key for field in seen]
         self.towers = nn.ModuleList(_tower(config, field, spec) for field in seen)
         self.others = Inputs(others, "none", 1) if others else None
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
         joined = self.others.width if self.others else 0
         self.members = 1
         self.needs = spec.needs

@@ -20,6 +20,7 @@ from netwright.base.schema import Choice, InputSpec
 from netwright.networks.family import AbstractFamily, Features, Machine
 from netwright.networks.inputs import Inputs
 from netwright.networks.parts import ranges
+from netwright.networks.parts.dropout import Dropout
 from netwright.networks.parts.residual import Residual
 
 
@@ -84,7 +85,7 @@ class Feedforward(AbstractFamily):
         layers: list[nn.Module] = []
         for index in range(config.depth):
             layers += [nn.Linear(wide if index == 0 else config.width, config.width), nn.ReLU()]
-            layers += [nn.Dropout(config.dropout)] if config.dropout else []
+            layers += [Dropout(config.dropout)] if config.dropout else []
         return layers
 
     @classmethod

@@ -16,6 +16,7 @@ from netwright.networks.family import AbstractFamily, Features, Machine, State
 from netwright.networks.inputs import Inputs
 from netwright.networks.inputs.steps import Steps, mask, ordered, pooled, reversed_steps
 from netwright.networks.parts import ranges
+from netwright.networks.parts.dropout import Dropout
 from netwright.networks.parts.speaking import Heard, Speaker
 
 SHORT = 20.0
@@ -65,7 +66,7 @@ class Recurrent(AbstractFamily):
             self.said = Steps(spec.prefix, config.embedding, config.dropout)
             heard, self.width = int(self.towers[0].width), config.width  # type: ignore[arg-type]
             self.speaker = Speaker(lambda width: _cell(config, width), config.embedding, config.width, heard)
-            self.dropout = nn.Dropout(config.dropout)
+            self.dropout = Dropout(config.dropout)
             return
         if spec.needs != "pooled":
             self.width = self.towers[0].width  # type: ignore[assignment]
@@ -247,7 +248,7 @@ class _Tower(nn.Module):
             self.forth.append(_cell(config, here if layer == 0 else there))
             if both:
                 self.back.append(_cell(config, here if layer == 0 else there))
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
         self.width = there
 
     def forward(self, inputs: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from netwright.base.schema import LENGTHS, Field
 from netwright.networks.inputs.images import Normalise
+from netwright.networks.parts.dropout import Dropout
 
 ORDERED = ("tokens", "frames", "image")
 """Layouts whose examples have an order of steps."""
@@ -37,7 +38,7 @@ class Steps(nn.Module):
     def __init__(self, field: Field, width: int, dropout: float = 0.0, stride: int = 1, pairs: int = 0) -> None:
         super().__init__()
         self.key, self.layout, self.width = field.key, field.layout, width
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.pairs: nn.Embedding | None = None
         self.map: nn.Module
         if field.layout == "tokens":

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from netwright.networks.parts.dropout import Dropout
+
 EPSILON = 1e-6
 BASE = 10_000.0
 """Steps for about a sixth of a turn of the slowest pair."""
@@ -202,7 +204,7 @@ class Layer(nn.Module):
         self.read = Reading(width, heads) if memory else None
         self.widen = nn.Linear(width, 4 * width, bias=False)
         self.narrow = nn.Linear(4 * width, width, bias=False)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         bound = 0.4 * (3.0 / width) ** 0.5
         nn.init.uniform_(self.widen.weight, -bound, bound)
         nn.init.zeros_(self.narrow.weight)

@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from netwright.networks.inputs.steps import Steps, mask, pooled
 from netwright.networks.parts.attention import norm
+from netwright.networks.parts.dropout import Dropout
 
 SIDES = (1, 2, 3, 5)
 """Widths of the filters of the first layer.
@@ -39,7 +40,7 @@ class Along(nn.Module):
         self.blocks = nn.ModuleList(
             Filter(width, width, 3, 1 if shrink else 2**block, causal=causal) for block in range(depth)
         )
-        self.shrink, self.dropout, self.each = shrink, nn.Dropout(dropout), width
+        self.shrink, self.dropout, self.each = shrink, Dropout(dropout), width
         self.width = 2 * width
 
     def forward(self, inputs: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from netwright.networks.parts.dropout import Dropout
+
 
 class Residual(nn.Module):
     """x + W2 · dropout(relu(W1 · norm(x))); W2 starts at zero, so the block starts as the identity.
@@ -15,7 +17,7 @@ class Residual(nn.Module):
         super().__init__()
         self.norm = nn.LayerNorm(width)
         self.widen = nn.Linear(width, hidden)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.narrow = nn.Linear(hidden, width)
         nn.init.zeros_(self.narrow.weight)
         nn.init.zeros_(self.narrow.bias)
