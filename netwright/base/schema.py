@@ -54,6 +54,7 @@ class Field:
         scale: Media only: value to divide by, one a channel.
         edges: Numbers only: ascending bin edges of each column for piecewise-linear embedding;
             empty for a column that has none.
+        tokens: Tokens only: what the last codes stand for, one each; empty where characters are tokens.
         even: Frames only: all examples are of the same length, so that each step has its place.
         anchored: Even frames only: a network sees them relative to their last step.
     """
@@ -66,6 +67,7 @@ class Field:
     center: tuple[float, ...] = ()
     scale: tuple[float, ...] = ()
     edges: tuple[tuple[float, ...], ...] = ()
+    tokens: tuple[str, ...] = ()
     even: bool = False
     anchored: bool = False
 

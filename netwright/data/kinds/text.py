@@ -125,6 +125,7 @@ class Text(AbstractKind):
             layout="tokens",
             shape=(self.longest,),
             sizes=(self.tokenizer.size,),
+            tokens=() if self.tokenizer.how == "characters" else tuple(self.tokenizer.vocabulary),
         )
 
     def encode(self, block: pl.DataFrame) -> Packed:

@@ -4,8 +4,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import zlib
+from collections.abc import Mapping, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -15,6 +17,8 @@ from netwright.networks.inputs.steps import Scale, mask
 FACTOR = 92_821
 BUCKETS = 2**16
 """Places that pairs of tokens share by their hashes."""
+INSIDE, SIZES, MOST_INSIDE = 2**15, (3, 4, 5), 24
+"""Places that parts of tokens share by their hashes; their lengths in characters; how many of a token count."""
 PIECES = 16
 """Parts of equal length that frames are averaged in."""
 DROPPED = 0.25
@@ -22,9 +26,10 @@ DROPPED = 0.25
 
 
 class Bag(nn.Module):
-    """The mean of vectors of all tokens and pairs of neighbours; pairs are hashed.
+    """The mean of vectors of all tokens, of pairs of neighbours and of the characters inside; both are hashed.
 
-    Reference: Joulin et al. 2017, https://arxiv.org/abs/1607.01759 (fastText).
+    References: Joulin et al. 2017, https://arxiv.org/abs/1607.01759 (fastText); Bojanowski et al. 2017,
+    https://arxiv.org/abs/1607.04606 (parts of words).
     """
 
     def __init__(self, field: Field, width: int) -> None:
@@ -32,7 +37,9 @@ class Bag(nn.Module):
         self.key, self.width = field.key, width
         self.tokens = field.sizes[0]
         self.buckets = min(BUCKETS, 8 * self.tokens)
-        self.table = nn.Parameter(torch.randn(self.tokens + self.buckets, width) * 0.1)
+        self.words, self.parts = field.tokens, INSIDE if field.tokens else 0
+        self.table = nn.Parameter(torch.randn(self.tokens + self.buckets + self.parts, width) * 0.1)
+        self._inside_VN: Tensor | None = None
         self.plain = True
 
     def forward(self, inputs: Mapping[str, Tensor]) -> Tensor:
@@ -43,10 +50,35 @@ class Bag(nn.Module):
         place_BN = torch.cat([code_BT, pair_BT], dim=1)
         there_BN = torch.cat([there_BT, there_BT[:, 1:]], dim=1)
         weight_BN = there_BN.to(self.table.dtype)
+        if self.parts:
+            part_BN, share_BN = self._parts(code_BT, there_BT)
+            place_BN, weight_BN = torch.cat([place_BN, part_BN], dim=1), torch.cat([weight_BN, share_BN], dim=1)
         if self.training:
             weight_BN = weight_BN * (torch.rand_like(weight_BN) >= DROPPED)
         weight_BN = weight_BN / weight_BN.sum(1, keepdim=True).clamp(min=1.0).sqrt()
         return nn.functional.embedding_bag(place_BN, self.table, per_sample_weights=weight_BN, mode="sum")
+
+    def _parts(self, code_BT: Tensor, there_BT: Tensor) -> tuple[Tensor, Tensor]:
+        """Places of the parts of all tokens, and their weights: those of one token count as much as it does."""
+        if self._inside_VN is None or self._inside_VN.device != code_BT.device:
+            self._inside_VN = inside(self.words, self.tokens).to(code_BT.device)
+        part_BTN = self._inside_VN[code_BT]
+        there_BTN = (part_BTN > 0) & there_BT.unsqueeze(2)
+        share_BTN = there_BTN / there_BTN.sum(2, keepdim=True).clamp(min=1)
+        first = self.tokens + self.buckets
+        return (part_BTN + first).flatten(1), share_BTN.to(self.table.dtype).flatten(1)
+
+
+def inside(words: Sequence[str], codes: int) -> Tensor:
+    """(V, N) places of the parts of each code's characters, 0 where there are no more; hashes, none is 0."""
+    found_VN = np.zeros((codes, MOST_INSIDE), dtype=np.int64)
+    for code, word in enumerate(words, start=codes - len(words)):
+        parts = {
+            word[at : at + size] for size in SIZES if len(word) > size for at in range(len(word) - size + 1)
+        }
+        places = sorted(zlib.crc32(part.encode()) % (INSIDE - 1) + 1 for part in parts)[:MOST_INSIDE]
+        found_VN[code, : len(places)] = places
+    return torch.from_numpy(found_VN)
 
 
 class Window(nn.Module):
