@@ -150,8 +150,9 @@ def test_a_running_text_is_learned_and_written(family: str, text: Path) -> None:
     assert card["metric"]["name"] == "perplexity"
     assert card["metric"]["value"] < 0.5 * card["baselines"]["blind"]["value"]
     first, again = ("".join(found.model.generate("The cat", length=60, seed=3)) for _ in range(2))
-    other = "".join(found.model.generate("The cat", length=60, seed=4, temperature=1.5))
-    assert first == again != other
+    others = {"".join(found.model.generate("The cat", length=60, seed=seed)) for seed in range(4, 12)}
+    assert first == again
+    assert len(others) > 1, "what follows a sentence is open"
     assert len(first) == 60
     assert set(first) <= set(text.read_text())
 
