@@ -113,12 +113,9 @@ def _train(prepared: Prepared, asked: Request, folder: Folder, older: Recipe | N
     read_seconds = time.monotonic() - asked.started
     folder.begin(prepared, asked, choices)
     linear = rival.train(prepared, parts, asked.seed)
-    choices |= prepared.task.study(
-        parts["select"].inputs,
-        parts["select"].target,
-        seconds=math.inf if older else BESIDE * 60.0 * asked.minutes,  # a recipe says what was chosen
-        memory=asked.bytes or machine.may_hold(),
-    )
+    seconds = math.inf if older else BESIDE * 60.0 * asked.minutes  # a recipe says what was chosen
+    memory, select = asked.bytes or machine.may_hold(), parts["select"]
+    choices |= prepared.task.study(select.inputs, select.target, seconds=seconds, memory=memory)
     job = replace(
         job,
         folder=folder.checkpoints,
@@ -143,7 +140,7 @@ def _train(prepared: Prepared, asked: Request, folder: Folder, older: Recipe | N
             value="the network without a hidden layer", why=words, by="measured"
         )
         best = linear.instead_of(best)
-    settled = prepared.task.settle(best.network, parts["select"].inputs, parts["select"].target)
+    settled = prepared.task.settle(best.network, select.inputs, select.target)
     choices |= {recipe.OUTCOME + name: choice for name, choice in settled.items()}
     return outcome.finish(
         outcome.Ending(
