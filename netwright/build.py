@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -113,6 +113,7 @@ def _train(prepared: Prepared, asked: Request, folder: Folder, older: Recipe | N
     read_seconds = time.monotonic() - asked.started
     folder.begin(prepared, asked, choices)
     linear = rival.train(prepared, parts, asked.seed)
+    settled: Mapping[str, Choice] = {}
     seconds = math.inf if older else BESIDE * 60.0 * asked.minutes  # a recipe says what was chosen
     memory, select = asked.bytes or machine.may_hold(), parts["select"]
     choices |= prepared.task.study(select.inputs, select.target, seconds=seconds, memory=memory)
@@ -134,13 +135,15 @@ def _train(prepared: Prepared, asked: Request, folder: Folder, older: Recipe | N
         start = linear if prepared.task.least_squares else None
         mirrors = training.may_mirror(prepared)
         best = training.train_one(job, prepared, parts, tell, mirrors=mirrors, start=start)
+        if start is not None:
+            best, settled = rival.leaned(best, start, prepared, parts)
     if linear and rival.is_better(linear, best, asked, prepared):
         words = f"no deeper network beat it on validation ({best.score:.4g} against {linear.score:.4g})"
         choices[recipe.OUTCOME + "kept"] = Choice(
             value="the network without a hidden layer", why=words, by="measured"
         )
         best = linear.instead_of(best)
-    settled = prepared.task.settle(best.network, select.inputs, select.target)
+    settled = {**settled, **prepared.task.settle(best.network, select.inputs, select.target)}
     choices |= {recipe.OUTCOME + name: choice for name, choice in settled.items()}
     return outcome.finish(
         outcome.Ending(

@@ -5,15 +5,18 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from netwright import training
+from netwright.base.schema import Choice
 from netwright.data.packed import gather
 from netwright.learning.closed import least_squares
 from netwright.learning.trainee import Settings
+from netwright.tasks.network import observed
 from netwright.training import Job, Part, Trained
 
 if TYPE_CHECKING:
@@ -22,6 +25,10 @@ if TYPE_CHECKING:
 
 MOST_SOLVED = 3_000
 """Features up to which the network is solved; with more of them it is stepped towards."""
+
+
+SHARES = tuple(step / 10 for step in range(10, -1, -1))
+"""Of what was learned beyond the linear network: shares that are tried, all of it first."""
 
 
 def train(prepared: Prepared, parts: Mapping[str, Part], seed: int) -> Trained | None:
@@ -60,6 +67,30 @@ def _solved(job: Job, prepared: Prepared, parts: Mapping[str, Part]) -> Trained:
     return Trained(
         network=built, job=job, events=[], plans=(), ended=ended, score=found["score"], loss=found["loss"]
     )
+
+
+def leaned(
+    best: Trained, linear: Trained, prepared: Prepared, parts: Mapping[str, Part]
+) -> tuple[Trained, Mapping[str, Choice]]:
+    """Takes back a share of what a network that began as the linear one learned, where calibration rows ask.
+
+    Neither learning nor its end looked at these rows, so they tell what of it was chance (shrinkage).
+    """
+    task, rows = prepared.task, parts["calibrate"]
+    if not best.network.family.shown or not len(rows.target):
+        return best, {}
+    before, after = (observed(each.network, task, rows.inputs, rows.target) for each in (linear, best))
+    losses = [
+        float(task.watch(torch.lerp(before, after, share), rows.target.values)["loss"]) for share in SHARES
+    ]
+    share = SHARES[losses.index(min(losses))]
+    best.network.lean(linear.network, share)
+    select = parts["select"]
+    found = task.watch(observed(best.network, task, select.inputs, select.target), select.target.values)
+    why = "as much of what was learned beyond the linear network as calibration rows ask for"
+    return replace(best, score=found["score"], loss=found["loss"]), {
+        "learned": Choice(value=share, why=why, by="measured")
+    }
 
 
 def is_better(linear: Trained, best: Trained, asked: Request, prepared: Prepared) -> bool:

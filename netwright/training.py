@@ -305,7 +305,7 @@ def train_one(
         there = machine.device(job.device)
         built = network(job, prepared.spec, prepared.task).to(there)
         if start is not None:
-            built.begin_as(start.network)
+            built.lean(start.network, 0.0)
         select = parts["select"]
         select = select if prepared.task.rowwise else select.at_most(WATCHED[prepared.task.needs])
         trainee = NetworkTrainee(built, prepared.task, select.inputs_on(there), mirrors)

@@ -22,8 +22,8 @@ from netwright.networks.parts.attention import Cache, Layer, Memory, norm, rotar
 
 SHORT = 20.0
 """Minutes below which a narrower network learns more from many pairs than a wider one."""
-PAIRS = 16_384
-"""Vectors for pairs of neighbouring tokens at most."""
+GRAMS, PLACES = 4, 16_384
+"""Tokens in a row that have vectors of their own in a language model, and vectors of each length."""
 HEAD = 32
 """Width of a head at most: width / HEAD heads."""
 
@@ -47,8 +47,10 @@ class Transformer(AbstractFamily):
         """Share left out at random in training, 0-0.9."""
         patch: int = 4
         """Side of the patches that pictures are cut into, 1-64."""
-        pairs: int = 0
-        """Vectors for pairs of neighbouring tokens, added to those of tokens, 0-1048576; 0: none."""
+        grams: int = 1
+        """Tokens in a row, at most, that have a vector of their own beside those of tokens, 1-8."""
+        places: int = 16_384
+        """Vectors for tokens in a row of one length, which share them by a hash, 1-1048576."""
 
         def __post_init__(self) -> None:
             """Checks all settings, and names every one that is out of range.
@@ -61,7 +63,8 @@ class Transformer(AbstractFamily):
                 "width": (16, 8192),
                 "heads": (1, 256),
                 "patch": (1, 64),
-                "pairs": (0, 2**20),
+                "grams": (1, 8),
+                "places": (1, 2**20),
             }
             ranges.check(self, {**wide, "dropout": (0.0, 0.9)})
             ranges.divides(self, "heads", "width", 2)
@@ -132,8 +135,8 @@ class Transformer(AbstractFamily):
             found_D, ring = self._ring(before).extended(int(inputs[self.key]))
             return torch.from_numpy(found_D).view(1, 1, 1, -1), ring
         cache = before if isinstance(before, Cache) else before.cache()
-        x_BTD, _ = self.fields[0](inputs, cache.last_B1)
-        x, last_B1 = x_BTD + self.marks[0], inputs[self.key][:, -1:]
+        x_BTD, _ = self.fields[0](inputs, cache.last_BG)
+        x, last_BG = x_BTD + self.marks[0], self._last(inputs[self.key], cache.last_BG)
         here = torch.arange(cache.steps, cache.steps + x.shape[1], device=x.device)
         where = rotary(here, self.width // self.heads)
         kept = []
@@ -141,7 +144,14 @@ class Transformer(AbstractFamily):
             past = cache.layers[place] if cache.layers else None
             x, (key, value) = layer(x, where, causal=past is None, past=past, mask=_later(x, past))
             kept.append((key[:, :, -self.reach :], value[:, :, -self.reach :]))
-        return norm(x).unsqueeze(0), Cache(kept, cache.steps + x.shape[1], last_B1)
+        return norm(x).unsqueeze(0), Cache(kept, cache.steps + x.shape[1], last_BG)
+
+    def _last(self, x_BT: Tensor, before_BG: Tensor | None) -> Tensor:
+        """(B, G) the last tokens, as many as vectors of tokens in a row look back on."""
+        back = len(self.fields[0].steps.grams)  # type: ignore[arg-type,union-attr]
+        before = x_BT.new_zeros(len(x_BT), back) if before_BG is None else before_BG
+        whole = torch.cat([before, x_BT], dim=1)
+        return whole[:, whole.shape[1] - back :]
 
     def _ring(self, before: Cache | stepping.Ring) -> stepping.Ring:
         if isinstance(before, stepping.Ring):
@@ -247,12 +257,13 @@ def _for_writing(spec: InputSpec, machine: Machine) -> dict[str, Choice]:
     """A language model; rates as in the records of small ones (Jordan et al. 2024, modded-nanogpt)."""
     tokens = spec.examples * spec.inputs[0].shape[0] // 4  # windows begin every quarter of a window
     size = f"about {tokens:,} training tokens"
-    small, vocabulary = tokens < 20_000_000, spec.inputs[0].sizes[0]
+    small = tokens < 20_000_000
     return {
         "network.depth": Choice(value=4 if small else 6, why=size),
         "network.width": Choice(value=128 if small else 256, why=size),
         "network.heads": Choice(value=2 if small else 4, why="heads of 64"),
-        "network.pairs": Choice(value=min(PAIRS, vocabulary**2), why="of neighbours: costs no sums"),
+        "network.grams": Choice(value=GRAMS, why="what few tokens in a row say costs no sums"),
+        "network.places": Choice(value=PLACES, why=size),
         "network.dropout": Choice(value=0.0, why="the minutes end before it has learned by heart"),
         "learning.optimizer": Choice(value="muon", why="beats AdamW at equal time on matrices of this size"),
         "learning.muon_lr": Choice(value=0.02, why="does not depend on the width"),
@@ -279,11 +290,12 @@ class _Ordered(nn.Module):
 
     def __init__(self, field: Field, config: Transformer.Config, stride: int) -> None:
         super().__init__()
-        self.steps = Steps(field, config.width, config.dropout, stride, config.pairs)
+        row = {"grams": config.grams, "places": config.places}
+        self.steps = Steps(field, config.width, config.dropout, stride, **row)
 
-    def forward(self, inputs: Mapping[str, Tensor], before_B1: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def forward(self, inputs: Mapping[str, Tensor], before_BG: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """(B, T, D) and (B,) lengths."""
-        found: tuple[Tensor, Tensor] = self.steps(inputs, before_B1)
+        found: tuple[Tensor, Tensor] = self.steps(inputs, before_BG)
         return found
 
 

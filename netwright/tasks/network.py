@@ -36,17 +36,21 @@ class Network(nn.Module):
         self.family = family
         self.head = head
 
-    def begin_as(self, linear: Network) -> None:
-        """Begins with the answers of a linear network, where its head sees what that one sees."""
+    def lean(self, linear: Network, share: float) -> None:
+        """Answers so far from a linear network's to its own, where its head sees what that one sees.
+
+        Args:
+            linear: The other.
+            share: 0: answers as the linear network does; 1: as before.
+        """
         shown = self.family.shown
-        if shown:
-            weight_KDO, bias_KO = self.head.get_parameter("weight_KDO"), self.head.get_parameter("bias_KO")
-            with torch.no_grad():
-                weight_KDO.zero_()
-                weight_KDO[:, :shown].copy_(
-                    linear.head.get_parameter("weight_KDO").expand(len(weight_KDO), -1, -1)
-                )
-                bias_KO.copy_(linear.head.get_parameter("bias_KO").expand_as(bias_KO))
+        if not shown:
+            return
+        weight_KDO, bias_KO = self.head.get_parameter("weight_KDO"), self.head.get_parameter("bias_KO")
+        with torch.no_grad():
+            weight_KDO.mul_(share)
+            weight_KDO[:, :shown].add_(linear.head.get_parameter("weight_KDO"), alpha=1.0 - share)
+            bias_KO.mul_(share).add_(linear.head.get_parameter("bias_KO"), alpha=1.0 - share)
 
     def forward(self, inputs: Mapping[str, Tensor]) -> Tensor:
         """(K, B, O) outputs of a batch, or (K, B, T, O) where each step is answered."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +10,12 @@ import polars as pl
 import pytest
 
 import netwright
-from netwright import build, request
+from netwright import build, linear, request, training
 from netwright import prepare as preparing
 from netwright.base.errors import DataError, RecipeError
 from netwright.cli.main import run
+from netwright.learning.trainee import Settings
+from netwright.tasks.network import Network, outputs
 
 
 def series(rows: int = 600, noise: float = 0.1) -> pl.DataFrame:
@@ -51,6 +54,31 @@ def test_what_auto_picks_beats_the_value_a_day_before() -> None:
     truth = series(924, noise=0.0).filter(pl.col("date") >= series(900)["date"][-1])["heat"][1:13]
     ahead = found.model.predict(series(900, noise=0.3)).filter(pl.col("series") == "heat")
     assert np.abs(ahead["prediction"].to_numpy() - truth.to_numpy()).mean() < 6
+
+
+def test_what_was_learned_by_chance_is_taken_back_to_the_linear_forecast() -> None:
+    made = preparing.prepare(series(noise=2.0), request.make({"horizon": 12, "minutes": 2.0}))
+    parts = training.parts(made)
+    solved = linear.train(made, parts, seed=0)
+    assert solved is not None
+    settings = Settings(lr=0.02, epochs=20.0, ema=0.0)
+    config = {"depth": 1, "width": 32, "members": 2, "shortcut": True}
+    job = training.Job(network="feedforward", config=config, settings=settings, seed=0)
+    deep = training.train_one(job, made, parts, lambda event: None, start=solved)
+    rows = parts["calibrate"]
+
+    def error(network: Network, share: float = 1.0) -> float:
+        leaned = copy.deepcopy(network)
+        leaned.lean(solved.network, share)
+        return float(made.task.watch(outputs(leaned, rows.inputs), rows.target.values)["loss"])
+
+    losses = {share: error(deep.network, share) for share in (0.0, 0.5, 1.0)}
+    assert losses[0.0] == pytest.approx(error(solved.network))
+    assert losses[0.5] <= (losses[0.0] + losses[1.0]) / 2  # squared error is convex
+    kept, choice = linear.leaned(deep, solved, made, parts)
+    assert error(kept.network) <= min(losses.values()) + 1e-6
+    assert losses[1.0] > losses[0.0], "twenty passes over noise learn it by heart"
+    assert 0.0 <= float(choice["learned"].value) < 1.0  # type: ignore[arg-type]
 
 
 def test_a_test_row_changes_nothing_that_is_fitted() -> None:

@@ -21,7 +21,7 @@ from netwright.serving.measure import together
 from netwright.serving.restore import blank
 from netwright.tasks import ranking
 from netwright.tasks.network import build
-from netwright.tasks.ranking import MOMENT, SEEN, WINDOWS, Clock
+from netwright.tasks.ranking import AGE, MOMENT, SEEN, WINDOWS, Clock
 from netwright.tasks.recommend import Recommend
 
 
@@ -128,17 +128,23 @@ def test_items_already_taken_come_last() -> None:
         assert not codes or scores[row, codes].max() < scores[row, others].min()
 
 
+def tick(clock: Clock, moment: float) -> int:
+    return int(clock.read(np.array([moment]))[MOMENT].values[0])
+
+
 def test_the_clock_counts_what_came_strictly_before() -> None:
     draw = np.random.default_rng(0)
     item, day = draw.integers(0, 5, 300), np.sort(draw.integers(0, 100, 300)).astype(np.float64)
     clock = Clock(item, day, 5)
     for moment in (0.0, 17.0, 50.0, 99.0, 400.0):
-        tick = int(clock.at(np.array([moment]))[0])
-        at = clock.tick_S[tick]
-        assert at <= moment or tick == 0
+        place = tick(clock, moment)
+        at = clock.tick_S[place]
+        assert at <= moment or place == 0
         for window, days in enumerate(WINDOWS):
             naive = [int(((item == each) & (day < at) & (day >= at - days)).sum()) for each in range(5)]
-            np.testing.assert_allclose(np.expm1(clock.heat_SWI[tick, window].float().numpy()), naive, rtol=0.01)
+            np.testing.assert_allclose(
+                np.expm1(clock.heat_SWI[place, window].float().numpy()), naive, rtol=0.01
+            )
 
 
 def test_the_clock_reads_each_event_twice_a_window(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -155,8 +161,23 @@ def test_a_later_event_changes_no_earlier_count() -> None:
     item, day = np.array([0, 1, 0, 1, 1]), np.array([0.0, 1.0, 2.0, 3.0, 4.0])
     short, long = Clock(item[:4], day[:4], 2), Clock(item, day, 2)
     for moment in (1.0, 2.5, 3.0):
-        each = [clock.heat_SWI[int(clock.at(np.array([moment]))[0])] for clock in (short, long)]
+        each = [clock.heat_SWI[tick(clock, moment)] for clock in (short, long)]
         assert torch.equal(*each)
+
+
+def test_the_clock_says_how_old_its_counts_are() -> None:
+    clock = Clock(np.zeros(100, dtype=np.int64), np.arange(100.0), 1)
+    assert clock.read(np.array([50.0, 99.5, 103.0, 120.0, 500.0]))[AGE].values.tolist() == [0, 0, 1, 2, 3]
+    fresh, away = (clock.read(np.array([90.0]), days) for days in (0.0, 20.0))
+    assert fresh[MOMENT].values - away[MOMENT].values == 20
+    assert (fresh[AGE].values.item(), away[AGE].values.item()) == (0, 2)
+
+
+def test_half_of_what_is_learned_from_looks_away_from_fresh_counts() -> None:
+    days = ranking.unseen(10_000)
+    assert np.array_equal(days, ranking.unseen(10_000))
+    assert abs((days == 0).mean() - 0.5) < 0.02
+    assert days[days > 0].min() >= 1.0 and days.max() <= ranking.OLDEST
 
 
 def test_without_times_there_is_no_clock_and_it_is_said() -> None:

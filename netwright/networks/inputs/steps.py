@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import torch
@@ -14,6 +14,8 @@ from netwright.base.schema import LENGTHS, Field
 from netwright.networks.inputs.images import Normalise
 from netwright.networks.parts.dropout import Dropout
 
+MIXER, PRIME = 1_000_003, 2**31 - 1
+"""What tokens in a row are hashed by; products stay below 2^63."""
 ORDERED = ("tokens", "frames", "image")
 """Layouts whose examples have an order of steps."""
 
@@ -31,22 +33,31 @@ class Steps(nn.Module):
         width: Features of a step.
         dropout: Share of them left out at random in training.
         stride: Frames that become one step: then filters see them and their neighbours.
-        pairs: Vectors for pairs of neighbouring tokens, added to those of tokens; pairs beyond share them
-            by a hash. 0: none.
+        grams: Tokens in a row, at most, that have a vector of their own, added to those of the tokens.
+        places: Vectors for those of one length; by a hash, more of them share these.
     """
 
-    def __init__(self, field: Field, width: int, dropout: float = 0.0, stride: int = 1, pairs: int = 0) -> None:
+    def __init__(
+        self,
+        field: Field,
+        width: int,
+        dropout: float = 0.0,
+        stride: int = 1,
+        *,
+        grams: int = 1,
+        places: int = 1,
+    ) -> None:
         super().__init__()
         self.key, self.layout, self.width = field.key, field.layout, width
         self.dropout = Dropout(dropout)
-        self.pairs: nn.Embedding | None = None
+        self.grams, self.places = nn.ModuleList(), places
         self.map: nn.Module
         if field.layout == "tokens":
             self.table = nn.Embedding(field.sizes[0], width, padding_idx=0)
             nn.init.normal_(self.table.weight, std=0.5)
-            if pairs:
-                self.pairs = nn.Embedding(pairs, width)
-                nn.init.zeros_(self.pairs.weight)
+            self.grams.extend(nn.Embedding(places, width) for _ in range(grams - 1))
+            for each in self.grams:
+                nn.init.zeros_(each.weight)  # type: ignore[arg-type]
             self.plain = True
             return
         if field.layout == "image":
@@ -59,12 +70,13 @@ class Steps(nn.Module):
             self.map = Fewer(into, width, stride) if stride > 1 else nn.Linear(into, width)
         self.map.plain = True  # type: ignore[assignment]
 
-    def forward(self, inputs: Mapping[str, Tensor], before_B1: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def forward(self, inputs: Mapping[str, Tensor], before_BG: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """(B, T, D) with zeros after the ends, and (B,) lengths.
 
         Args:
             inputs: The batch.
-            before_B1: The tokens before the first ones, where these go on from earlier ones.
+            before_BG: The tokens before the first ones, where these go on from earlier ones: as many as `grams`
+                look back on.
         """
         x = inputs[self.key]
         if self.layout == "image":
@@ -73,7 +85,7 @@ class Steps(nn.Module):
             return self.dropout(self.map(rows_BTD)), length_B
         length_B = inputs[self.key + LENGTHS]
         if self.layout == "tokens":
-            return self.dropout(self._looked_up(x, before_B1)), length_B
+            return self.dropout(self._looked_up(x, before_BG)), length_B
         x_BTD = self.scale(x)
         if isinstance(self.map, Fewer):
             x_BTD, length_B = self.map(x_BTD * mask(length_B, x.shape[1]).unsqueeze(2), length_B)
@@ -81,19 +93,29 @@ class Steps(nn.Module):
             x_BTD = self.map(x_BTD)
         return self.dropout(x_BTD) * mask(length_B, x_BTD.shape[1]).unsqueeze(2), length_B
 
-    def _looked_up(self, x_BT: Tensor, before_B1: Tensor | None) -> Tensor:
+    def _looked_up(self, x_BT: Tensor, before_BG: Tensor | None) -> Tensor:
         found: Tensor = self.table(x_BT)
-        if self.pairs is None:
+        back = len(self.grams)
+        if not back:
             return found
-        before = torch.zeros_like(x_BT[:, :1]) if before_B1 is None else before_B1
-        earlier_BT = torch.cat([before, x_BT[:, :-1]], dim=1)
-        both: Tensor = found + self.pairs(self.pair(earlier_BT, x_BT)) * (x_BT > 0).unsqueeze(2)
-        return both
+        before = x_BT.new_zeros(len(x_BT), back) if before_BG is None else before_BG
+        whole, there_BT1 = torch.cat([before, x_BT], dim=1), (x_BT > 0).unsqueeze(2)
+        earlier = [whole[:, back - each : whole.shape[1] - each] for each in range(1, back + 1)]
+        for grams, place_BT in zip(self.grams, self.gram_places(x_BT, earlier), strict=True):
+            found = found + grams(place_BT) * there_BT1
+        return found
 
-    def pair(self, earlier: Any, later: Any) -> Any:
-        """The place of a pair of neighbouring tokens among the vectors of pairs; whole numbers or tensors."""
-        assert self.pairs is not None
-        return (earlier * self.table.num_embeddings + later) % self.pairs.num_embeddings
+    def gram_places(self, last: Any, earlier: Iterable[Any]) -> Iterator[Any]:
+        """The places of two tokens in a row, of three, … among their vectors; whole numbers or tensors.
+
+        Args:
+            last: The last token.
+            earlier: The one before it, the one before that, …
+        """
+        mixed = last
+        for each in earlier:
+            mixed = (mixed * MIXER + each) % PRIME
+            yield mixed % self.places
 
 
 class Fewer(nn.Module):

@@ -22,11 +22,11 @@ FLOOR = torch.tensor(EPSILON**0.5, device="cpu")
 
 @dataclass
 class Cache:
-    """Keys and values of the steps so far, one pair a layer: (B, H, S, E); and the last tokens, (B, 1)."""
+    """Keys and values of the steps so far, one pair a layer: (B, H, S, E); and the last tokens, (B, G)."""
 
     layers: list[tuple[Tensor, Tensor]] = field(default_factory=list)
     steps: int = 0
-    last_B1: Tensor | None = None
+    last_BG: Tensor | None = None
 
     def select(self, rows_B: Tensor) -> Cache:
         """The cache of these examples."""

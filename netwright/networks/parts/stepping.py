@@ -17,6 +17,7 @@ from netwright.networks.inputs.steps import Steps
 from netwright.networks.parts.attention import BASE, EPSILON, Cache
 
 Floats = npt.NDArray[np.float32]
+Entry = Callable[[int, tuple[int, ...]], Floats]
 
 
 @dataclass(frozen=True)
@@ -42,33 +43,33 @@ class Ring:
     Arrays are written in place: a state that was gone on from is used up.
 
     Attributes:
-        entry: From a token and the one before it to the first features.
+        entry: From a token and those before it, the last one first, to the first features.
         layers: Weights, keys and values of each layer; the latter (H, S, E).
         steps: Tokens so far.
-        last: The last one.
+        last: The last ones, as many as the entry looks back on, the last first.
     """
 
-    entry: Callable[[int, int], Floats]
+    entry: Entry
     layers: list[tuple[Weights, Floats, Floats]]
     steps: int
-    last: int
+    last: tuple[int, ...]
 
     @classmethod
-    def of(cls, cache: Cache, entry: Callable[[int, int], Floats], layers: Iterable[Any], reach: int) -> Ring:
+    def of(cls, cache: Cache, entry: Entry, layers: Iterable[Any], reach: int) -> Ring:
         """The ring that goes on from a cache of these layers, of one example."""
-        assert cache.last_B1 is not None
+        assert cache.last_BG is not None
         rings = []
         for layer, pair in zip(layers, cache.layers, strict=True):
             keys, values = (_laid(kept_BHSE[0].numpy(), cache.steps, reach) for kept_BHSE in pair)
             rings.append((Weights.of(layer), keys, values))
-        return cls(entry, rings, cache.steps, int(cache.last_B1))
+        return cls(entry, rings, cache.steps, tuple(cache.last_BG[0].tolist()[::-1]))
 
     def cache(self) -> Cache:
         """The same for torch."""
         reach = self.layers[0][1].shape[1]
         places = np.arange(max(0, self.steps - reach), self.steps) % reach
         pairs = [tuple(torch.from_numpy(each[None, :, places]) for each in kept) for _, *kept in self.layers]
-        return Cache(pairs, self.steps, torch.tensor([[self.last]]))  # type: ignore[arg-type]
+        return Cache(pairs, self.steps, torch.tensor([self.last[::-1]]))  # type: ignore[arg-type]
 
     def extended(self, code: int) -> tuple[Floats, Ring]:
         """The features of one more token, normalised, and what goes on after it."""
@@ -88,16 +89,22 @@ class Ring:
             x_D = x_D + weights.out @ found_H1E.reshape(-1)
             hidden = np.maximum(weights.widen @ _norm(x_D), 0.0)
             x_D = x_D + weights.narrow @ (hidden * hidden)
-        return _norm(x_D), replace(self, steps=self.steps + 1, last=code)
+        return _norm(x_D), replace(self, steps=self.steps + 1, last=(code, *self.last)[: len(self.last)])
 
 
-def entry_of(steps: Steps, mark_D: Tensor) -> Callable[[int, int], Floats]:
+def entry_of(steps: Steps, mark_D: Tensor) -> Entry:
     """What tokens become before the first layer."""
     table, own_D = steps.table.weight.detach().numpy(), mark_D.detach().numpy()
-    if steps.pairs is None:
-        return lambda code, last: table[code] + own_D
-    pairs = steps.pairs.weight.detach().numpy()
-    return lambda code, last: table[code] + pairs[steps.pair(last, code)] * (code > 0) + own_D
+    tables = [each.weight.detach().numpy() for each in steps.grams]  # type: ignore[operator]
+
+    def entry(code: int, last: tuple[int, ...]) -> Floats:
+        found: Floats = table[code] + own_D
+        if code > 0:
+            for grams, place in zip(tables, steps.gram_places(code, last), strict=True):
+                found += grams[place]
+        return found
+
+    return entry
 
 
 def suits(code_BT: Tensor, state: Cache | Ring) -> bool:

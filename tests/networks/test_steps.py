@@ -1,0 +1,47 @@
+"""Fields as steps: what tokens in a row say is known where the last of them stands."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from netwright.base.schema import LENGTHS, Field
+from netwright.networks.inputs.steps import Steps
+
+TEXT = Field(key="text", columns=("text",), layout="tokens", shape=(9,), sizes=(11,))
+
+
+def steps(grams: int) -> Steps:
+    torch.manual_seed(0)
+    made = Steps(TEXT, 8, grams=grams, places=10_007).eval()
+    for each in made.grams:
+        torch.nn.init.normal_(each.weight)  # type: ignore[arg-type]
+    return made
+
+
+def read(made: Steps, code_BT: Tensor) -> Tensor:
+    found: Tensor = made({"text": code_BT, "text" + LENGTHS: torch.full((len(code_BT),), code_BT.shape[1])})[0]
+    return found
+
+
+def test_a_step_knows_as_many_tokens_as_have_vectors_together() -> None:
+    code_BT = torch.arange(1, 10).unsqueeze(0)
+    other_BT = code_BT.clone()
+    other_BT[0, 4] = 10
+    for grams in (1, 2, 4):
+        made = steps(grams)
+        differs_T = (read(made, code_BT) != read(made, other_BT)).any(2)[0]
+        assert differs_T.nonzero().flatten().tolist() == list(range(4, 4 + grams))
+
+
+def test_the_order_of_tokens_in_a_row_matters_and_their_place_does_not() -> None:
+    made = steps(3)
+    there = read(made, torch.tensor([[1, 2, 3, 1, 2, 3]]))
+    assert torch.equal(there[0, 2], there[0, 5])
+    assert not torch.allclose(there[0, 2], read(made, torch.tensor([[2, 1, 3]]))[0, 2])
+
+
+def test_vectors_are_shared_where_there_are_fewer_of_them() -> None:
+    made = Steps(TEXT, 8, grams=4, places=5)
+    assert read(made, torch.randint(1, 11, (3, 9))).isfinite().all()
+    assert [len(each.weight) for each in made.grams] == [5, 5, 5]  # type: ignore[arg-type]
