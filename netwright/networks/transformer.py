@@ -22,8 +22,8 @@ from netwright.networks.parts.attention import Cache, Layer, Memory, norm, rotar
 
 SHORT = 20.0
 """Minutes below which a narrower network learns more from many pairs than a wider one."""
-GRAMS, PLACES = 4, 16_384
-"""Tokens in a row that have vectors of their own in a language model, and vectors of each length."""
+FEW, PLACES = 1_000, 65_536
+"""Tokens of a vocabulary of characters at most; vectors for tokens in a row of each length."""
 HEAD = 32
 """Width of a head at most: width / HEAD heads."""
 
@@ -257,12 +257,12 @@ def _for_writing(spec: InputSpec, machine: Machine) -> dict[str, Choice]:
     """A language model; rates as in the records of small ones (Jordan et al. 2024, modded-nanogpt)."""
     tokens = spec.examples * spec.inputs[0].shape[0] // 4  # windows begin every quarter of a window
     size = f"about {tokens:,} training tokens"
-    small = tokens < 20_000_000
+    small, few = tokens < 20_000_000, spec.inputs[0].sizes[0] < FEW
     return {
         "network.depth": Choice(value=4 if small else 6, why=size),
         "network.width": Choice(value=128 if small else 256, why=size),
         "network.heads": Choice(value=2 if small else 4, why="heads of 64"),
-        "network.grams": Choice(value=GRAMS, why="what few tokens in a row say costs no sums"),
+        "network.grams": Choice(value=7 if few else 2, why="what a few tokens in a row say costs no sums"),
         "network.places": Choice(value=PLACES, why=size),
         "network.dropout": Choice(value=0.0, why="the minutes end before it has learned by heart"),
         "learning.optimizer": Choice(value="muon", why="beats AdamW at equal time on matrices of this size"),

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any, Self
 
@@ -13,6 +13,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from netwright.base.schema import Choice
 from netwright.data.packed import Packed, gather
 
 WINDOWS = (1.0, 7.0, 30.0, np.inf)
@@ -128,7 +129,8 @@ class Ranker(nn.Module):
     """Scores of all items: history times item, plus item, plus how much it is asked for now.
 
     How much the demand of each window counts is learned, and depends on the history. Items that were taken
-    already come last.
+    already come last. When it answers, `mix` times the linear item-to-item scores and `pull` times the demand
+    of the week are added.
     """
 
     reads_inputs = True
@@ -142,6 +144,7 @@ class Ranker(nn.Module):
         self.bias_KI = nn.Parameter(torch.zeros(members, items))
         self.register_buffer("start_I", bias_I.clone(), persistent=False)
         self.register_buffer("mix", torch.zeros(()))
+        self.register_buffer("pull", torch.zeros(()))
         self.timed, self.linear = clock is not None, near is not None
         if clock is not None:
             self.register_buffer("heat_SWI", clock.heat_SWI, persistent=False)
@@ -175,7 +178,9 @@ class Ranker(nn.Module):
             tick_B = torch.full((features_KBD.shape[1],), len(heat_SWI) - 1, device=heat_SWI.device)
         age_B = inputs.get(AGE, torch.zeros_like(tick_B))
         heat_BWI = heat_SWI[tick_B].to(features_KBD.dtype)
-        weight_KBW = torch.baddbmm(SWIFT * self.demand_KAW[:, age_B], features_KBD, self.taste_KDW)
+        weight_KBW: Tensor = torch.baddbmm(SWIFT * self.demand_KAW[:, age_B], features_KBD, self.taste_KDW)
+        if not self.training:
+            weight_KBW[..., WEEK] += self.pull  # type: ignore[arg-type]
         return torch.bmm(weight_KBW.transpose(0, 1), heat_BWI).transpose(0, 1)
 
     def neighbours(self, seen_BT: Tensor) -> Tensor:
@@ -183,7 +188,7 @@ class Ranker(nn.Module):
         near_IM: Any = self.near_IM
         says_IM: Any = self.says_IM
         out: Tensor = says_IM.new_zeros(len(seen_BT), len(near_IM))
-        for code_BC in torch.split(seen_BT, max(1, AT_ONCE // (len(seen_BT) * near_IM.shape[1])), dim=1):
+        for code_BC in torch.split(seen_BT, max(1, AT_ONCE // max(1, len(seen_BT) * near_IM.shape[1])), dim=1):
             row_BC = (code_BC - FIRST).clamp(min=0)
             says_BCM = says_IM[row_BC] * (code_BC >= FIRST).unsqueeze(2)
             out.scatter_add_(1, near_IM[row_BC].flatten(1), says_BCM.flatten(1))
@@ -235,6 +240,36 @@ def ranks(inputs: Mapping[str, Packed], target: Packed, score: Score, items: int
         scores_BI = score(given).masked_fill(taken(given[SEEN], items), BEFORE)
         found.append(rank(scores_BI, target.take(rows_B)))
     return torch.cat(found)
+
+
+def settled(
+    network: nn.Module,
+    factor: Tensor,
+    values: Sequence[float],
+    rows: tuple[Mapping[str, Packed], Packed],
+    judge: tuple[str, Callable[[Tensor], float]],
+) -> Choice:
+    """Sets a factor of a head to the value that ranks best, the first of equals.
+
+    Args:
+        network: In eval mode; what it answers depends on the factor.
+        factor: (), of its head.
+        values: To be tried.
+        rows: Inputs and targets of validation examples.
+        judge: Name of the metric, and its value for ranks; higher is better.
+    """
+    inputs, target = rows
+    name, score = judge
+    scores, items = [], network.get_parameter("head.bias_KI").shape[1]
+    with torch.inference_mode():
+        for value in values:
+            factor.fill_(value)
+            found = ranks(inputs, target, lambda given: network(given).mean(0), items)
+            scores.append(score(found))
+        best = max(range(len(values)), key=lambda place: (scores[place], -place))
+        factor.fill_(values[best])
+    why = f"{name} on validation rows: {scores[best]:.4g}, without {scores[0]:.4g}"
+    return Choice(value=values[best], why=why, by="measured")
 
 
 def rank(scores_BI: Tensor, target_B: Tensor) -> Tensor:

@@ -38,6 +38,8 @@ NEIGHBOURS = 64
 """Weights of that model that are kept for each item: the largest."""
 MIXES = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
 """How much those weights may add to the network's scores; chosen on validation rows."""
+PULLS = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
+"""How much the demand of the week may add to them beyond what was learned; chosen there too."""
 SOLVED = 1e-10
 """Seconds that a penalty takes for each item, to the third power."""
 HELD = 20
@@ -256,25 +258,18 @@ class Recommend(AbstractTask):
         return chosen
 
     def settle(self, network: nn.Module, inputs: Mapping[str, Packed], target: Packed) -> Mapping[str, Choice]:
-        """Lets the linear item-to-item weights add to the scores, as much as helps on validation rows."""
-        head: Any = network.head
-        if self.near is None or not len(target):
+        """Lets linear item-to-item weights and the week's demand add as much as helps on validation rows."""
+        if not len(target):
             return {}
+        head: Any = network.head
         network.eval()
-        inputs, target = ranking.some(inputs, target)
-        scores = []
-        with torch.inference_mode():
-            for mix in MIXES:
-                head.mix.fill_(mix)
-                scores.append(
-                    self._score(
-                        ranking.ranks(inputs, target, lambda given: network(given).mean(0), self.outputs)
-                    )
-                )
-            best = max(range(len(MIXES)), key=lambda place: (scores[place], -place))
-            head.mix.fill_(MIXES[best])
-        why = f"{self.metrics[0].name} on validation rows: {scores[best]:.4g}, without {scores[0]:.4g}"
-        return {"neighbours": Choice(value=MIXES[best], why=why, by="measured")}
+        rows, name = ranking.some(inputs, target), self.metrics[0].name
+        chosen = {}
+        if self.near is not None:
+            chosen["neighbours"] = ranking.settled(network, head.mix, MIXES, rows, (name, self._score))
+        if self.clock is not None:
+            chosen["demand"] = ranking.settled(network, head.pull, PULLS, rows, (name, self._score))
+        return chosen
 
     def loss(self, output_KBO: Tensor, target: Tensor) -> Tensor:
         """Cross-entropy over all items of each member, averaged over members: (B,)."""

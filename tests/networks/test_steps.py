@@ -14,8 +14,8 @@ TEXT = Field(key="text", columns=("text",), layout="tokens", shape=(9,), sizes=(
 def steps(grams: int) -> Steps:
     torch.manual_seed(0)
     made = Steps(TEXT, 8, grams=grams, places=10_007).eval()
-    for each in made.grams:
-        torch.nn.init.normal_(each.weight)  # type: ignore[arg-type]
+    for weight in made.parameters():
+        torch.nn.init.normal_(weight)
     return made
 
 

@@ -14,6 +14,8 @@ from netwright.base.schema import LENGTHS, Field
 from netwright.networks.inputs.images import Normalise
 from netwright.networks.parts.dropout import Dropout
 
+NARROW = 8
+"""A vector of tokens in a row has so manieth part of the width: many narrow ones tell more than few wide."""
 MIXER, PRIME = 1_000_003, 2**31 - 1
 """What tokens in a row are hashed by; products stay below 2^63."""
 ORDERED = ("tokens", "frames", "image")
@@ -33,7 +35,8 @@ class Steps(nn.Module):
         width: Features of a step.
         dropout: Share of them left out at random in training.
         stride: Frames that become one step: then filters see them and their neighbours.
-        grams: Tokens in a row, at most, that have a vector of their own, added to those of the tokens.
+        grams: Tokens in a row, at most, that have a vector of their own: together they are mapped to the width
+            of a token's, and added to it.
         places: Vectors for those of one length; by a hash, more of them share these.
     """
 
@@ -55,9 +58,12 @@ class Steps(nn.Module):
         if field.layout == "tokens":
             self.table = nn.Embedding(field.sizes[0], width, padding_idx=0)
             nn.init.normal_(self.table.weight, std=0.5)
-            self.grams.extend(nn.Embedding(places, width) for _ in range(grams - 1))
-            for each in self.grams:
-                nn.init.zeros_(each.weight)  # type: ignore[arg-type]
+            if grams > 1:
+                narrow = max(4, width // NARROW)
+                self.grams.extend(nn.Embedding(places, narrow) for _ in range(grams - 1))
+                self.join = nn.Linear((grams - 1) * narrow, width, bias=False)
+                for each in self.grams:
+                    nn.init.zeros_(each.weight)  # type: ignore[arg-type]
             self.plain = True
             return
         if field.layout == "image":
@@ -101,9 +107,9 @@ class Steps(nn.Module):
         before = x_BT.new_zeros(len(x_BT), back) if before_BG is None else before_BG
         whole, there_BT1 = torch.cat([before, x_BT], dim=1), (x_BT > 0).unsqueeze(2)
         earlier = [whole[:, back - each : whole.shape[1] - each] for each in range(1, back + 1)]
-        for grams, place_BT in zip(self.grams, self.gram_places(x_BT, earlier), strict=True):
-            found = found + grams(place_BT) * there_BT1
-        return found
+        places = zip(self.grams, self.gram_places(x_BT, earlier), strict=True)
+        rows_BTD: Tensor = self.join(torch.cat([grams(place_BT) for grams, place_BT in places], dim=2))
+        return found + rows_BTD * there_BT1
 
     def gram_places(self, last: Any, earlier: Iterable[Any]) -> Iterator[Any]:
         """The places of two tokens in a row, of three, … among their vectors; whole numbers or tensors.

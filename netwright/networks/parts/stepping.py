@@ -96,12 +96,13 @@ def entry_of(steps: Steps, mark_D: Tensor) -> Entry:
     """What tokens become before the first layer."""
     table, own_D = steps.table.weight.detach().numpy(), mark_D.detach().numpy()
     tables = [each.weight.detach().numpy() for each in steps.grams]  # type: ignore[operator]
+    join = steps.join.weight.detach().numpy() if tables else table
 
     def entry(code: int, last: tuple[int, ...]) -> Floats:
         found: Floats = table[code] + own_D
-        if code > 0:
-            for grams, place in zip(tables, steps.gram_places(code, last), strict=True):
-                found += grams[place]
+        if tables and code > 0:
+            places = zip(tables, steps.gram_places(code, last), strict=True)
+            found += join @ np.concatenate([grams[place] for grams, place in places])
         return found
 
     return entry
