@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from netwright.base.schema import Choice, InputSpec
 from netwright.networks.family import AbstractFamily, Features, Machine
-from netwright.networks.inputs import Inputs
+from netwright.networks.inputs import BAG, Inputs
 from netwright.networks.parts import ranges
 from netwright.networks.parts.dropout import Dropout
 from netwright.networks.parts.residual import Residual
@@ -45,6 +45,8 @@ class Feedforward(AbstractFamily):
         """How a number enters: as it is, through its bins, or as waves."""
         embedding_width: int = 12
         """Features a number is embedded in, >= 1."""
+        bag: int = BAG
+        """Features that the tokens of a text are embedded in, 1-8192."""
         residual: bool = False
         """Whether hidden layers are residual blocks."""
         shortcut: bool = False
@@ -58,13 +60,13 @@ class Feedforward(AbstractFamily):
                 RecipeError: If any is.
             """
             wide = {"depth": (0, 100), "width": (1, 100_000), "members": (1, 1_000), "dropout": (0.0, 0.9)}
-            ranges.check(self, {**wide, "embedding_width": (1, 1_000)})
+            ranges.check(self, {**wide, "embedding_width": (1, 1_000), "bag": (1, 8_192)})
 
     def __init__(self, config: Config, spec: InputSpec) -> None:
         super().__init__(config, spec)
         linear = config.depth == 0
         embedding = "none" if linear else config.embedding
-        self.inputs = Inputs(spec.inputs, embedding, config.embedding_width)
+        self.inputs = Inputs(spec.inputs, embedding, config.embedding_width, config.bag)
         self.inputs.plain = True  # type: ignore[assignment]
         self.members = 1 if linear else config.members
         self.width = self.inputs.width if linear else config.width
@@ -168,11 +170,12 @@ def _for_tables(spec: InputSpec, minutes: float, machine: Machine) -> dict[str, 
 
 def _for_texts(spec: InputSpec, machine: Machine) -> dict[str, Choice]:
     rows = max(1, spec.examples)
-    size = f"{rows:,} training texts"
+    size, many = f"{rows:,} training texts", spec.outputs > BAG
     batch = max(8, min(64, rows // 32))
     return {
         "network.depth": Choice(value=1, why="a bag of words is nearly all that few texts can teach"),
         "network.width": Choice(value=256, why=size),
+        "network.bag": Choice(value=2 * BAG if many else BAG, why=f"{spec.outputs:,} answers to tell apart"),
         "network.members": Choice(value=8, why="an ensemble that shares its weights beats one network"),
         "network.dropout": Choice(value=0.2, why="few texts are soon learned by heart"),
         "network.embedding": Choice(value="piecewise", why="numbers enter through their bins"),
