@@ -22,7 +22,7 @@ from netwright.serving.restore import blank
 from netwright.tasks import ranking
 from netwright.tasks.network import build
 from netwright.tasks.ranking import AGE, MOMENT, SEEN, WINDOWS, Clock
-from netwright.tasks.recommend import Recommend
+from netwright.tasks.recommend import PULLS, Recommend
 
 
 def clusters(users: int = 120, seed: int = 0) -> pl.DataFrame:
@@ -113,6 +113,31 @@ def test_padding_and_company_change_nothing(family: str) -> None:
         many = network(gather(inputs))
         each = [network(gather(inputs, torch.tensor([row]))) for row in range(8)]
     assert torch.allclose(many[:, :8], torch.cat(each, dim=1), atol=1e-4)  # sums of other order
+
+
+def test_what_is_added_to_the_scores_is_what_ranks_best_on_validation_rows() -> None:
+    made = prepared(clusters())
+    task = made.task
+    assert isinstance(task, Recommend)
+    parts = training.parts(made)
+    rows = parts["select"]
+    task.study(rows.inputs, rows.target, seconds=10.0, memory=2**30)
+    network = build("feedforward", {"members": 1, "depth": 1, "width": 16}, made.spec, task).eval()
+    chosen = task.settle(network, rows.inputs, rows.target)
+    assert set(chosen) == {"neighbours", "demand"}
+    head: Any = network.head
+
+    def score(mix: float, pull: float) -> float:
+        head.mix.fill_(mix), head.pull.fill_(pull)
+        given = gather(rows.inputs)
+        with torch.inference_mode():
+            ranked = ranking.rank(network(given).mean(0), rows.target.values)
+        return float(task.metrics[0].reduce(pl.DataFrame({"rank": ranked.numpy()})))
+
+    assert (float(head.mix), float(head.pull)) == (chosen["neighbours"].value, chosen["demand"].value)
+    mix, pull = float(head.mix), float(head.pull)
+    assert mix > 0.0, "clusters are what items say about each other"
+    assert score(mix, pull) == max(score(mix, each) for each in PULLS) > score(0.0, 0.0)
 
 
 def test_items_already_taken_come_last() -> None:
