@@ -83,7 +83,9 @@ def fit(source: Any, *, listen: Listen | None = None, **settings: Any) -> Run:
 
 def check(source: Any, **settings: Any) -> tuple[Finding, ...]:
     """What the checks say about the data, without training."""
-    return prepare(source, request.make(settings)).findings
+    asked = request.make(settings)
+    recipe.check_names(asked.set)
+    return prepare(source, asked).findings
 
 
 def _prepared(source: Any, asked: Request) -> tuple[Prepared, Recipe | None]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from netwright import sources
-from netwright.base.errors import DataError, RecipeError
+from netwright.base.errors import DataError, RecipeError, did_you_mean
 from netwright.base.schema import Choice, Column, Finding, InputSpec
 from netwright.data import checks, columns, roles, split
 from netwright.data.readers import media
@@ -143,7 +143,10 @@ def _decide(
     by_hand = _kind_settings(request)
     decided, said = columns.decide(table, parts.train, assigned, request.kinds)
     decided, unused = _usable(decided, task, TASKS[task].only)
-    decided = tuple(_with_settings(each, by_hand) for each in decided)
+    decided = tuple(_with_settings(each, by_hand.pop(each.name, {})) for each in decided)
+    for name in by_hand:
+        hint = did_you_mean(name, [each.name for each in decided])
+        raise RecipeError(f"--set kind.{name}: {table.source} has no column '{name}'.", hint=hint)
     decided, derived = _derive_kinds(table, parts, decided, request)
     return decided, (*said, *unused), derived
 
@@ -289,9 +292,20 @@ def _kind_settings(request: Request) -> dict[str, dict[str, Any]]:
     return found
 
 
-def _with_settings(column: Column, by_hand: Mapping[str, Mapping[str, Any]]) -> Column:
-    extra = by_hand.get(column.name)
-    return replace(column, settings={**column.settings, **extra}) if extra else column
+def _with_settings(column: Column, by_hand: Mapping[str, Any]) -> Column:
+    """The column with the settings that were set by hand.
+
+    Raises:
+        RecipeError: If its kind has no such setting.
+    """
+    from netwright.data.kinds import KINDS
+
+    takes = KINDS[column.kind].takes if by_hand else ()
+    for name in by_hand:
+        if name not in takes:
+            what = f"'{column.name}' is of kind {column.kind}, which has no setting '{name}'"
+            raise RecipeError(f"{what} (--set).", hint=did_you_mean(name, takes) if takes else "it has none.")
+    return replace(column, settings={**column.settings, **by_hand}) if by_hand else column
 
 
 def _derive_kinds(

@@ -14,7 +14,7 @@ from netwright.learning.checkpoint import plan_from
 
 OUTCOME = "found."
 """What names of choices begin with that are made once a network has learned."""
-PARTS = ("network", "learning", "data", "task", "kind")
+PARTS = ("network", "learning", "task", "kind")
 
 
 def override(

@@ -20,18 +20,20 @@ NAMES = {
     "__version__", "train", "resume", "check", "fit", "load", "Classifier", "Regressor", "Run", "Model",
     "NetwrightError", "DataError", "RecipeError", "UnknownName", "LearningError", "BundleError",
 }  # fmt: skip
+READING = {
+    "--target", "--task", "--drop", "--keep", "--kind", "--header", "--missing", "--test", "--validation",
+    "--split", "--group", "--time", "--horizon", "--known", "--weight", "--set", "--allow-outside",
+}  # fmt: skip
 FLAGS = {
-    "train": {
-        "--target", "--task", "--drop", "--keep", "--kind", "--header", "--missing", "--test", "--validation",
-        "--split", "--group", "--time", "--horizon", "--known", "--weight", "--metric", "--network",
-        "--minutes", "--memory", "--set", "--recipe", "--from", "--seed", "--device", "--out", "--force",
-        "--quiet", "--json", "--resume", "--allow-outside",
+    "train": READING | {
+        "--metric", "--network", "--minutes", "--memory", "--recipe", "--from", "--seed", "--device", "--out",
+        "--force", "--quiet", "--json", "--resume",
     },
     "predict": {"--out", "--top", "--threshold", "--probabilities", "--allow-outside"},
     "evaluate": {"--json", "--allow-outside"},
     "generate": {"--prompt", "--length", "--temperature", "--top-k", "--top-p", "--seed"},
     "show": set(),
-    "check": {"--target", "--allow-outside"},
+    "check": READING,
     "demo": set(),
 }  # fmt: skip
 KEYS = (

@@ -2,37 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Annotated, Any
+from dataclasses import dataclass
+from typing import Annotated
 
-from typer import Argument, Option
+from typer import Argument
 
-from netwright.cli.flags import names
 from netwright.cli.progress import finding
+from netwright.cli.reading import Reading, asked
 
 
 @dataclass(frozen=True, kw_only=True)
-class Flags:
-    """The flags of `netwright check`."""
+class Flags(Reading):
+    """The flags of `netwright check`: those of `netwright train` that say what DATA is."""
 
     data: Annotated[str, Argument(metavar="DATA", help="What netwright train would be given.")]
-    target: Annotated[
-        list[str],
-        Option(
-            "--target",
-            metavar="COL[,COL]",
-            show_default="what the source names, else a column called target, label, class or y",
-            help="Column to predict.",
-        ),
-    ] = field(default_factory=list)
-    allow_outside: Annotated[
-        bool,
-        Option(
-            "--allow-outside",
-            show_default="off",
-            help="Let paths of pictures in a table lead out of the table's folder.",
-        ),
-    ] = False
 
 
 def run(flags: Flags) -> None:
@@ -42,8 +25,7 @@ def run(flags: Flags) -> None:
     """
     from netwright import build
 
-    settings: dict[str, Any] = {"target": names(flags.target)} if flags.target else {}
-    found = build.check(flags.data, allow_outside=flags.allow_outside, **settings)
+    found = build.check(flags.data, **asked(flags))
     for each in found:
         print(finding(vars(each)))
     if not found:

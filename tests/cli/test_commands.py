@@ -135,6 +135,31 @@ def test_check_says_what_it_finds(there: Path, capsys: pytest.CaptureFixture[str
     assert capsys.readouterr().out.strip()
 
 
+def test_check_reads_the_data_as_train_would(there: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["check", "flowers.csv", "--target", "kind", "--drop", "nothing"]) == 2
+    assert "no column 'nothing' (--drop)" in capsys.readouterr().err
+    assert run(["check", "flowers.csv", "--task", "regress", "--target", "kind", "--kind", "width=text"]) == 2
+    capsys.readouterr()
+    assert run(["check", "flowers.csv", "--target", "kind", "--drop", "width", "--test", "last:0.1"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ("kind.lenght.rate=1", "no column 'lenght'"),
+        ("kind.length.rate=1", "of kind number, which has no setting 'rate'"),
+        ("data.rows=1", "no setting is called 'data.rows'"),
+    ],
+)
+@pytest.mark.parametrize("command", ["train", "check"])
+def test_a_setting_that_nothing_reads_is_refused(
+    there: Path, capsys: pytest.CaptureFixture[str], command: str, setting: str, words: str
+) -> None:
+    assert run([command, "flowers.csv", "--target", "kind", "--set", setting]) == 2
+    said = capsys.readouterr().err
+    assert words in said and "hint:" in said
+
+
 def test_an_interrupted_run_leaves_a_model_and_goes_on(
     there: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

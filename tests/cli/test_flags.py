@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from netwright.base.errors import RecipeError
-from netwright.cli import flags, main, train
+from netwright.cli import flags, main, reading, train
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def test_a_seed_of_zero_is_given(asked: dict[str, Any]) -> None:
 def test_the_settings_are_fields_of_the_request() -> None:
     from netwright import request
 
-    settings = train.asked(train.Flags(data="x.csv", target=["a"], seed=1, kind=["a=number"]))
+    settings = reading.asked(train.Flags(data="x.csv", target=["a"], seed=1, kind=["a=number"]))
     assert request.make(settings).kinds == {"a": "number"}
 
 

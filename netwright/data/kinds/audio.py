@@ -37,6 +37,7 @@ class Audio(AbstractKind):
     """One column of clips."""
 
     name = "audio"
+    takes = ("rate", "mels", "longest", *AUGMENT)
 
     def __init__(
         self,

@@ -29,6 +29,7 @@ class Channels(AbstractKind):
     """Columns that are series over the rows; all share one network, and a window of one is an example."""
 
     name = "channels"
+    takes = ("back",)
 
     def __init__(
         self, columns: Sequence[str], center: Sequence[float], scale: Sequence[float], back: int

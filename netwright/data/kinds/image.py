@@ -40,6 +40,7 @@ class Image(AbstractKind):
     """One column of pictures."""
 
     name = "image"
+    takes = ("size", "channels", *AUGMENT)
 
     def __init__(
         self,

@@ -50,6 +50,7 @@ class Item(AbstractKind):
     """
 
     name = "item"
+    takes = ("longest",)
 
     def __init__(
         self, columns: Sequence[str], names: Mapping[str, str], items: Sequence[str], longest: int

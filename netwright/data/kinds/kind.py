@@ -25,9 +25,11 @@ class AbstractKind(ABC):
     Attributes:
         name: The word for it in `--kind COL=KIND`.
         decided: Settings that fitting has chosen, by name.
+        takes: Names of the settings that `--set kind.COLUMN.NAME=VALUE` may change.
     """
 
     name: ClassVar[str]
+    takes: ClassVar[tuple[str, ...]] = ()
     decided: Mapping[str, Choice] = {}
 
     @classmethod

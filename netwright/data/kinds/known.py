@@ -36,6 +36,7 @@ class Known(AbstractKind):
     """
 
     name = "known"
+    takes = ("as",)
 
     def __init__(self, columns: Sequence[str], number: Number | None, category: Category | None) -> None:
         self.columns = tuple(columns)

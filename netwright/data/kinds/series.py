@@ -34,6 +34,7 @@ class Series(AbstractKind):
     """Several numbers a cell, in order."""
 
     name = "series"
+    takes = ("longest",)
 
     def __init__(self, column: str, longest: int, center: float, scale: float) -> None:
         self.column, self.longest, self.center, self.scale = column, longest, center, scale

@@ -43,6 +43,7 @@ class Text(AbstractKind):
     """Sentences and longer."""
 
     name = "text"
+    takes = ("tokens", "size", "lower", "longest")
 
     def __init__(self, column: str, tokenizer: Tokenizer, longest: int) -> None:
         self.column = column
