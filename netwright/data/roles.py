@@ -105,11 +105,10 @@ def _check_names(table: Table, asked: Asked) -> None:
                     f"{table.source} has no column '{name}' ({flag}).",
                     hint=did_you_mean(name, table.columns),
                 )
-    both = set(asked.target) & set(asked.drop)
-    if both:
-        raise DataError(
-            f"column '{sorted(both)[0]}' is both --target and --drop.", hint="leave out one of them."
-        )
+    for flag, names in (("--target", asked.target), ("--keep", asked.keep)):
+        both = sorted(set(names) & set(asked.drop))
+        if both:
+            raise DataError(f"column '{both[0]}' is both {flag} and --drop.", hint="leave out one of them.")
 
 
 def _targets(table: Table, asked: Asked) -> tuple[list[str], str]:

@@ -140,6 +140,9 @@ def test_check_reads_the_data_as_train_would(there: Path, capsys: pytest.Capture
     assert "no column 'nothing' (--drop)" in capsys.readouterr().err
     assert run(["check", "flowers.csv", "--task", "regress", "--target", "kind", "--kind", "width=text"]) == 2
     capsys.readouterr()
+    for flag in ("--target", "--keep"):
+        assert run(["check", "flowers.csv", flag, "kind", "--drop", "kind"]) == 2
+        assert f"both {flag} and --drop" in capsys.readouterr().err
     assert run(["check", "flowers.csv", "--target", "kind", "--drop", "width", "--test", "last:0.1"]) == 0
 
 
