@@ -32,8 +32,9 @@ class Flags(Reading):
         Argument(
             metavar="DATA",
             show_default="none; not needed with --resume",
-            help="A table (CSV, TSV, Parquet, NDJSON), a folder of pictures, an .npz file, or a folder of "
-            "idx files or of train, validation and test files.",
+            help="A table (CSV, TSV, Parquet, NDJSON) of rows, ratings, sentence pairs or values in order "
+            "of time; a folder of pictures, clips or texts; a running text (.txt); an .npz file; or a folder "
+            "of idx files or of train, validation and test files.",
         ),
     ] = None
     metric: Annotated[
