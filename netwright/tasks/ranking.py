@@ -25,7 +25,7 @@ USUAL = (0.2, 0.4, 0.3, 0.2)
 AGES = (2.0, 8.0, 32.0)
 """Days between what was last counted and a moment where the windows begin to weigh otherwise."""
 OLDEST = 128.0
-"""Days that learning looks away from at most, so that it knows what old counts are worth."""
+"""Days that learning looks away from at most: so it knows what old counts are worth. Or a fourth of all days."""
 SWIFT = 8.0
 """Factor on the weights of the windows: these few numbers have far to go in few steps."""
 MOST_CELLS = 30_000_000
@@ -115,14 +115,14 @@ class Clock:
         age_N = np.searchsorted(AGES, day_N - self.tick_S[tick_N])
         return {MOMENT: Packed(torch.from_numpy(tick_N)), AGE: Packed(torch.from_numpy(age_N))}
 
+    def unseen(self, count: int) -> Floats:
+        """(N,) days before each example to learn from that its counts look away from: none for half of them.
 
-def unseen(count: int) -> Floats:
-    """(N,) days before each example to learn from that its counts look away from: none for half of them.
-
-    A model answers after it was trained; the examples themselves all have fresh counts.
-    """
-    draw = np.random.default_rng(count)
-    return np.where(draw.random(count) < 0.5, 0.0, OLDEST ** draw.random(count))
+        A model answers after it was trained; the examples themselves all have fresh counts.
+        """
+        oldest = min(OLDEST, max(1.0, (self.day_E[-1] - self.day_E[0]) / 4)) if len(self.day_E) else 1.0
+        draw = np.random.default_rng(count)
+        return np.where(draw.random(count) < 0.5, 0.0, oldest ** draw.random(count))
 
 
 class Ranker(nn.Module):

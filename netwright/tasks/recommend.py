@@ -213,7 +213,7 @@ class Recommend(AbstractTask):
         made = {kind.field().key: Packed(flat, history_N2[chosen]), SEEN: Packed(flat, seen_N2[chosen])}
         if self.clock:
             day_C = day_N[chosen.numpy()]
-            made |= self.clock.read(day_C, ranking.unseen(len(day_C)) if learn else 0.0)
+            made |= self.clock.read(day_C, self.clock.unseen(len(day_C)) if learn else 0.0)
         target_N = torch.from_numpy(code_N)[chosen]
         return made, Packed(torch.where(target_N > 0, target_N - FIRST, -1))
 

@@ -199,10 +199,12 @@ def test_the_clock_says_how_old_its_counts_are() -> None:
 
 
 def test_half_of_what_is_learned_from_looks_away_from_fresh_counts() -> None:
-    days = ranking.unseen(10_000)
-    assert np.array_equal(days, ranking.unseen(10_000))
-    assert abs((days == 0).mean() - 0.5) < 0.02
-    assert days[days > 0].min() >= 1.0 and days.max() <= ranking.OLDEST
+    for span, oldest in ((2_000, ranking.OLDEST), (100, 25.0), (2, 1.0)):
+        clock = Clock(np.zeros(100, dtype=np.int64), np.linspace(0.0, span, 100), 1)
+        days = clock.unseen(10_000)
+        assert np.array_equal(days, clock.unseen(10_000))
+        assert abs((days == 0).mean() - 0.5) < 0.02
+        assert days[days > 0].min() >= 1.0 and oldest * 0.9 < days.max() <= oldest
 
 
 def test_without_times_there_is_no_clock_and_it_is_said() -> None:
