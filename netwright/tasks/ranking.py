@@ -25,7 +25,7 @@ USUAL = (0.2, 0.4, 0.3, 0.2)
 AGES = (2.0, 8.0, 32.0)
 """Days between what was last counted and a moment where the windows begin to weigh otherwise."""
 OLDEST = 128.0
-"""Days that learning looks away from at most: so it knows what old counts are worth. Or a fourth of all days."""
+"""Days that learning looks away from at most, and a fourth of all: so it knows what old counts are worth."""
 SWIFT = 8.0
 """Factor on the weights of the windows: these few numbers have far to go in few steps."""
 MOST_CELLS = 30_000_000
