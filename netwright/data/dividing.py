@@ -28,6 +28,8 @@ Rule = Literal["random", "time", "group", "order"]
 TEST_SHARE = 0.2
 FEWEST = 4
 """Usable rows below which nothing can be learnt and measured."""
+FEW = 0.1
+"""Share of different rows below which equal ones are no copies: there are only so many to be had."""
 END_SHARE = 0.1
 """Share of the rows at the end that is tested on where rows have an order."""
 HALF = 100
@@ -212,7 +214,8 @@ class Divider:
             return
         again = len(rows) - len(np.unique(self._hashes[rows]))
         distinct = len(np.unique(self._linked(rows))) if self._paired else len(rows) - again
-        self.together = distinct >= FEWEST or len(rows) < FEWEST
+        few = distinct < FEWEST or (distinct < FEW * len(rows) and not self._paired)
+        self.together = not few or len(rows) < FEWEST
         if again:
             done = "equal rows stand in one part together"
             if not self.together:
