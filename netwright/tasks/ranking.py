@@ -22,10 +22,6 @@ WEEK = 1
 """Place of the seven days among the windows."""
 USUAL = (0.2, 0.4, 0.3, 0.2)
 """Weight of each window that learning starts from."""
-AGES = (2.0, 8.0, 32.0)
-"""Days between what was last counted and a moment where the windows begin to weigh otherwise."""
-OLDEST = 128.0
-"""Days that learning looks away from at most, and a fourth of all: so it knows what old counts are worth."""
 SWIFT = 8.0
 """Factor on the weights of the windows: these few numbers have far to go in few steps."""
 MOST_CELLS = 30_000_000
@@ -36,8 +32,8 @@ FIRST = 2
 """Code of the first item, after padding and the beginning of a history."""
 AT_ONCE = 8_000_000
 """Weights of neighbours that are gathered together: one long history must not fill the memory."""
-MOMENT, AGE, SEEN = "moment", "age", "seen"
-"""Keys of inputs beside the history: the tick of the clock, its age among `AGES`, and all items taken."""
+MOMENT, SEEN = "moment", "seen"
+"""Keys of inputs beside the history: the tick of the clock, and all items taken so far."""
 CHOOSING = 2_000
 """Validation examples that penalty and mix are chosen on, at most."""
 RANKED = 512
@@ -102,27 +98,9 @@ class Clock:
                 table[tick, window] = np.log1p(count_I, dtype=np.float32)
         return torch.from_numpy(table)
 
-    def read(self, day_N: Floats, unseen_N: Floats | float = 0.0) -> dict[str, Packed]:
-        """The ticks of moments, and how old they are: (N,) int64 `MOMENT` and `AGE`.
-
-        What comes before the first tick counts nothing.
-
-        Args:
-            day_N: The moments, in days.
-            unseen_N: Days before them that are looked away from.
-        """
-        tick_N = np.clip(np.searchsorted(self.tick_S, day_N - unseen_N, side="right") - 1, 0, None)
-        age_N = np.searchsorted(AGES, day_N - self.tick_S[tick_N])
-        return {MOMENT: Packed(torch.from_numpy(tick_N)), AGE: Packed(torch.from_numpy(age_N))}
-
-    def unseen(self, count: int) -> Floats:
-        """(N,) days before each example to learn from that its counts look away from: none for half of them.
-
-        A model answers after it was trained; the examples themselves all have fresh counts.
-        """
-        oldest = min(OLDEST, max(1.0, (self.day_E[-1] - self.day_E[0]) / 4)) if len(self.day_E) else 1.0
-        draw = np.random.default_rng(count)
-        return np.where(draw.random(count) < 0.5, 0.0, oldest ** draw.random(count))
+    def at(self, day_N: Floats) -> Tensor:
+        """(N,) int64 ticks of moments; what comes before the first tick counts nothing."""
+        return torch.from_numpy(np.clip(np.searchsorted(self.tick_S, day_N, side="right") - 1, 0, None))
 
 
 class Ranker(nn.Module):
@@ -148,7 +126,7 @@ class Ranker(nn.Module):
         self.timed, self.linear = clock is not None, near is not None
         if clock is not None:
             self.register_buffer("heat_SWI", clock.heat_SWI, persistent=False)
-            self.demand_KAW = nn.Parameter(torch.tensor(USUAL).repeat(members, len(AGES) + 1, 1) / SWIFT)
+            self.demand_KW = nn.Parameter(torch.tensor(USUAL).repeat(members, 1) / SWIFT)
             self.taste_KDW = nn.Parameter(torch.zeros(members, width, len(WINDOWS)))
         if near is not None:
             self.register_buffer("near_IM", near[0], persistent=False)
@@ -176,9 +154,8 @@ class Ranker(nn.Module):
         tick_B = inputs.get(MOMENT)
         if tick_B is None:
             tick_B = torch.full((features_KBD.shape[1],), len(heat_SWI) - 1, device=heat_SWI.device)
-        age_B = inputs.get(AGE, torch.zeros_like(tick_B))
         heat_BWI = heat_SWI[tick_B].to(features_KBD.dtype)
-        weight_KBW: Tensor = torch.baddbmm(SWIFT * self.demand_KAW[:, age_B], features_KBD, self.taste_KDW)
+        weight_KBW: Tensor = torch.baddbmm(SWIFT * self.demand_KW.unsqueeze(1), features_KBD, self.taste_KDW)
         if not self.training:
             weight_KBW[..., WEEK] += self.pull  # type: ignore[arg-type]
         return torch.bmm(weight_KBW.transpose(0, 1), heat_BWI).transpose(0, 1)

@@ -22,7 +22,7 @@ from netwright.data.kinds.numerals import numbers
 from netwright.data.packed import Packed
 from netwright.objectives import ease, metrics, rankings
 from netwright.tasks import ranking
-from netwright.tasks.ranking import AGE, MOMENT, SEEN, Clock, Ranker
+from netwright.tasks.ranking import MOMENT, SEEN, Clock, Ranker
 from netwright.tasks.settings import make
 from netwright.tasks.task import AbstractTask, Claim, Rival
 
@@ -125,11 +125,7 @@ class Recommend(AbstractTask):
     def trial(self, inputs: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
         """One who has taken the last item, at the first moment."""
         seen = {SEEN: torch.tensor([[BEGIN, FIRST + self.outputs - 1]]), SEEN + LENGTHS: torch.tensor([2])}
-        return {
-            **inputs,
-            **seen,
-            **(dict.fromkeys((MOMENT, AGE), torch.zeros(1, dtype=torch.int64)) if self.clock else {}),
-        }
+        return {**inputs, **seen, **({MOMENT: torch.zeros(1, dtype=torch.int64)} if self.clock else {})}
 
     def survey(self, table: Table, rows: Rows, inputs: Inputs) -> Sequence[Finding]:
         """Training rows whose item is too rare.
@@ -212,8 +208,7 @@ class Recommend(AbstractTask):
         chosen = torch.from_numpy(np.flatnonzero(wished_N) if learn else np.asarray(rows, dtype=np.int64))
         made = {kind.field().key: Packed(flat, history_N2[chosen]), SEEN: Packed(flat, seen_N2[chosen])}
         if self.clock:
-            day_C = day_N[chosen.numpy()]
-            made |= self.clock.read(day_C, self.clock.unseen(len(day_C)) if learn else 0.0)
+            made[MOMENT] = Packed(self.clock.at(day_N[chosen.numpy()]))
         target_N = torch.from_numpy(code_N)[chosen]
         return made, Packed(torch.where(target_N > 0, target_N - FIRST, -1))
 

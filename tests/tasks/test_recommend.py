@@ -21,7 +21,7 @@ from netwright.serving.measure import together
 from netwright.serving.restore import blank
 from netwright.tasks import ranking
 from netwright.tasks.network import build
-from netwright.tasks.ranking import AGE, MOMENT, SEEN, WINDOWS, Clock
+from netwright.tasks.ranking import MOMENT, SEEN, WINDOWS, Clock
 from netwright.tasks.recommend import PULLS, Recommend
 
 
@@ -154,7 +154,7 @@ def test_items_already_taken_come_last() -> None:
 
 
 def tick(clock: Clock, moment: float) -> int:
-    return int(clock.read(np.array([moment]))[MOMENT].values[0])
+    return int(clock.at(np.array([moment]))[0])
 
 
 def test_the_clock_counts_what_came_strictly_before() -> None:
@@ -188,23 +188,6 @@ def test_a_later_event_changes_no_earlier_count() -> None:
     for moment in (1.0, 2.5, 3.0):
         each = [clock.heat_SWI[tick(clock, moment)] for clock in (short, long)]
         assert torch.equal(*each)
-
-
-def test_the_clock_says_how_old_its_counts_are() -> None:
-    clock = Clock(np.zeros(100, dtype=np.int64), np.arange(100.0), 1)
-    assert clock.read(np.array([50.0, 99.5, 103.0, 120.0, 500.0]))[AGE].values.tolist() == [0, 0, 1, 2, 3]
-    fresh, away = (clock.read(np.array([90.0]), days) for days in (0.0, 20.0))
-    assert fresh[MOMENT].values - away[MOMENT].values == 20
-    assert (fresh[AGE].values.item(), away[AGE].values.item()) == (0, 2)
-
-
-def test_half_of_what_is_learned_from_looks_away_from_fresh_counts() -> None:
-    for span, oldest in ((2_000, ranking.OLDEST), (100, 25.0), (2, 1.0)):
-        clock = Clock(np.zeros(100, dtype=np.int64), np.linspace(0.0, span, 100), 1)
-        days = clock.unseen(10_000)
-        assert np.array_equal(days, clock.unseen(10_000))
-        assert abs((days == 0).mean() - 0.5) < 0.02
-        assert days[days > 0].min() >= 1.0 and oldest * 0.9 < days.max() <= oldest
 
 
 def test_without_times_there_is_no_clock_and_it_is_said() -> None:
