@@ -20,6 +20,7 @@ from netwright.learning import machine, schedules
 from netwright.learning.checkpoint import Checkpoint
 from netwright.learning.optimizers import Optimizers
 from netwright.learning.planning import PROBE_AT, Planner, Progress
+from netwright.learning.sharing import Sharing, divisible
 from netwright.learning.stopping import History
 from netwright.learning.trainee import Feed, Settings, Trainee
 
@@ -61,6 +62,7 @@ class Learner:
     rollbacks: int = 0
     epoch: int = -1
     order: Sequence[Tensor] = ()
+    sharing: Sharing | None = None
     loss_sum: Tensor | float = 0.0
     norm: Tensor | float = 0.0
     looked: int = 0
@@ -151,6 +153,8 @@ def _begin(trainee: Trainee, feed: Feed, plan: Plan, settings: Settings, seed: i
         started=time.monotonic(),
     )
     learner.kept = _state(learner)
+    if settings.shares > 1 and params[0].device.type == "cpu" and divisible(trainee.module):
+        learner.sharing = Sharing(settings.shares)
     return learner
 
 
@@ -191,18 +195,28 @@ def _step(learner: Learner) -> None:
 
 def _backward(learner: Learner, batch: Any) -> Tensor:
     """Gradients of the weighted mean loss, part by part; the loss itself, detached."""
-    parts = learner.plan.segment.accumulate
+    parts, sharing = learner.plan.segment.accumulate, learner.sharing
     examples = len(batch.example_B)
     size = math.ceil(examples / parts)
     weight = examples if batch.weight_B is None else batch.weight_B.sum()
     total = torch.zeros((), device=learner.params[0].device)
     for start in range(0, examples, size):
         part = batch if parts == 1 else batch.part(start, start + size)
-        loss_B = learner.trainee.loss(part)
-        loss = (loss_B if part.weight_B is None else loss_B * part.weight_B).sum() / weight
-        loss.backward()
-        total = loss.detach() if parts == 1 else total + loss.detach()
+        if sharing is None:
+            loss = _loss(learner, part, weight)
+            loss.backward()  # type: ignore[no-untyped-call]
+            total = loss.detach() if parts == 1 else total + loss.detach()
+            continue
+        for found in sharing.slopes(learner.params, lambda share: _loss(learner, share, weight), part):
+            total = total + found
     return total
+
+
+def _loss(learner: Learner, part: Any, weight: Any) -> Tensor:
+    """What a part adds to the weighted mean loss of a batch."""
+    loss_B = learner.trainee.loss(part)
+    loss: Tensor = (loss_B if part.weight_B is None else loss_B * part.weight_B).sum() / weight
+    return loss
 
 
 def _evaluation_due(learner: Learner) -> bool:

@@ -79,3 +79,6 @@ class Settings:
     """How often to evaluate over the whole plan."""
     threads: int = 0
     """Threads for arithmetic; 0: all cores."""
+    shares: int = 1
+    """Parts of a batch that learn side by side on the CPU, each on one thread, >= 1; 1 where a network draws
+    at random."""

@@ -280,6 +280,7 @@ def _for_writing(spec: InputSpec, machine: Machine) -> dict[str, Choice]:
         "learning.ema": Choice(value=0.98, why="the mean of the last weights is steadier"),
         "learning.evaluations": Choice(value=10, why="each reads the whole of the validation text"),
         "learning.threads": Choice(value=machine.threads, why="all cores"),
+        "learning.shares": Choice(value=min(machine.threads, 4), why="small sums gain more from whole windows"),
     }
 
 

@@ -72,6 +72,31 @@ def run(
     return trainee, events
 
 
+class Plain(nn.Sequential):
+    """Nothing in it is drawn at random."""
+
+    def __init__(self) -> None:
+        super().__init__(nn.Linear(4, 16), nn.ReLU(), nn.Linear(16, 1))
+
+
+def plain() -> ModuleTrainee:
+    torch.manual_seed(1)
+    x, y = problem()
+    return ModuleTrainee(Plain(), rowwise, x[:64], y[:64])
+
+
+def test_two_shares_learn_what_the_whole_batch_teaches_and_the_same_bits_again() -> None:
+    whole, _ = run(trainee=plain())
+    parts, again = (run(replace(SETTINGS, shares=2), trainee=plain())[0] for _ in range(2))
+    assert same(parts.module, again.module)
+    for a, b in zip(whole.module.parameters(), parts.module.parameters(), strict=True):
+        torch.testing.assert_close(a, b, atol=1e-4, rtol=1e-3)
+
+
+def test_what_draws_at_random_is_learned_as_a_whole() -> None:
+    assert same(run()[0].module, run(replace(SETTINGS, shares=2))[0].module)
+
+
 def bits(module: nn.Module) -> list[Tensor]:
     return [tensor.clone() for tensor in module.state_dict().values()]
 

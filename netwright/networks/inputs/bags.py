@@ -32,6 +32,8 @@ class Bag(nn.Module):
     https://arxiv.org/abs/1607.04606 (parts of words).
     """
 
+    draws = True
+
     def __init__(self, field: Field, width: int) -> None:
         super().__init__()
         self.key, self.width = field.key, width
