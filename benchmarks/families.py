@@ -88,7 +88,10 @@ def row(name: str, case: Case, minutes: str) -> str:
             print(name, family, cells[-1], file=sys.stderr, flush=True)
             if "refused" not in found:
                 metric = found["metric"]["name"]
-                beside = "; ".join(f"{e['name']} {e['value']:.4g}" for e in found["baselines"].values())
+                said = "; ".join(f"{e['name']} {e['value']:.4g}" for e in found["baselines"].values())
+                beside = (
+                    beside or said
+                )  # those of the first run, what `auto` picks: a family may see less of a picture
     return f"| {name}: {case.kind} | {metric} | {' | '.join(cells)} | {beside} |"
 
 
