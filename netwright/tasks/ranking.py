@@ -102,6 +102,10 @@ class Clock:
         """(N,) int64 ticks of moments; what comes before the first tick counts nothing."""
         return torch.from_numpy(np.clip(np.searchsorted(self.tick_S, day_N, side="right") - 1, 0, None))
 
+    def week(self, given: Mapping[str, Tensor]) -> Tensor:
+        """(B, I) the demand of the seven days before the moments of a batch."""
+        return self.heat_SWI[given[MOMENT], WEEK].float()
+
 
 class Ranker(nn.Module):
     """Scores of all items: history times item, plus item, plus how much it is asked for now.
@@ -144,7 +148,7 @@ class Ranker(nn.Module):
         if seen_BT is None:
             return out
         if self.linear and not self.training and float(self.mix):  # type: ignore[arg-type]
-            out = out + self.mix * self.neighbours(seen_BT)  # type: ignore[operator]
+            out = out + self.mix * self.neighbours(inputs)  # type: ignore[operator]
         ready: Tensor = out.masked_fill(taken(seen_BT, out.shape[2]), BEFORE)
         return ready
 
@@ -160,8 +164,9 @@ class Ranker(nn.Module):
             weight_KBW[..., WEEK] += self.pull  # type: ignore[arg-type]
         return torch.bmm(weight_KBW.transpose(0, 1), heat_BWI).transpose(0, 1)
 
-    def neighbours(self, seen_BT: Tensor) -> Tensor:
-        """(B, I) what the linear item-to-item weights, as far as they are kept, say to a history."""
+    def neighbours(self, given: Mapping[str, Tensor]) -> Tensor:
+        """(B, I) what the linear item-to-item weights, as far as they are kept, say to histories."""
+        seen_BT = given[SEEN]
         near_IM: Any = self.near_IM
         says_IM: Any = self.says_IM
         out: Tensor = says_IM.new_zeros(len(seen_BT), len(near_IM))
@@ -222,27 +227,34 @@ def ranks(inputs: Mapping[str, Packed], target: Packed, score: Score, items: int
 def settled(
     network: nn.Module,
     factor: Tensor,
+    added: Score,
+    *,
     values: Sequence[float],
     rows: tuple[Mapping[str, Packed], Packed],
     judge: tuple[str, Callable[[Tensor], float]],
 ) -> Choice:
-    """Sets a factor of a head to the value that ranks best, the first of equals.
+    """Sets a factor of a head to the value that ranks best, the first of equals; the network answers once.
 
     Args:
-        network: In eval mode; what it answers depends on the factor.
-        factor: (), of its head.
+        network: In eval mode.
+        factor: (), of its head; 0 so far.
+        added: What the factor lets add to the scores.
         values: To be tried.
         rows: Inputs and targets of validation examples.
         judge: Name of the metric, and its value for ranks; higher is better.
     """
     inputs, target = rows
     name, score = judge
-    scores, items = [], network.get_parameter("head.bias_KI").shape[1]
+    found: list[list[Tensor]] = [[] for _ in values]
     with torch.inference_mode():
-        for value in values:
-            factor.fill_(value)
-            found = ranks(inputs, target, lambda given: network(given).mean(0), items)
-            scores.append(score(found))
+        for rows_B in torch.split(torch.arange(len(target)), RANKED):
+            given = gather(inputs, rows_B)
+            own_BI, more_BI = network(given).mean(0), added(given)
+            last_BI = taken(given[SEEN], own_BI.shape[1])
+            for value, ranks_ in zip(values, found, strict=True):
+                scores_BI = torch.add(own_BI, more_BI, alpha=value).masked_fill_(last_BI, BEFORE)
+                ranks_.append(rank(scores_BI, target.take(rows_B)))
+        scores = [score(torch.cat(each)) for each in found]
         best = max(range(len(values)), key=lambda place: (scores[place], -place))
         factor.fill_(values[best])
     why = f"{name} on validation rows: {scores[best]:.4g}, without {scores[0]:.4g}"

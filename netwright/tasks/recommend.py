@@ -258,12 +258,16 @@ class Recommend(AbstractTask):
             return {}
         head: Any = network.head
         network.eval()
-        rows, name = ranking.some(inputs, target), self.metrics[0].name
-        chosen = {}
+        rows, judge = ranking.some(inputs, target), (self.metrics[0].name, self._score)
+        chosen, clock = {}, self.clock
         if self.near is not None:
-            chosen["neighbours"] = ranking.settled(network, head.mix, MIXES, rows, (name, self._score))
-        if self.clock is not None:
-            chosen["demand"] = ranking.settled(network, head.pull, PULLS, rows, (name, self._score))
+            chosen["neighbours"] = ranking.settled(
+                network, head.mix, head.neighbours, values=MIXES, rows=rows, judge=judge
+            )
+        if clock is not None:
+            chosen["demand"] = ranking.settled(
+                network, head.pull, clock.week, values=PULLS, rows=rows, judge=judge
+            )
         return chosen
 
     def loss(self, output_KBO: Tensor, target: Tensor) -> Tensor:
@@ -325,7 +329,7 @@ class Recommend(AbstractTask):
             yield ranked("ease", "items by the items taken, linearly (EASE)", self._linear(weights_II))
         if clock is not None:
             words = "the most popular items of the 7 days before"
-            yield ranked("recent", words, lambda given: clock.heat_SWI[given[MOMENT], ranking.WEEK].float())
+            yield ranked("recent", words, clock.week)
 
     def _linear(self, weights_II: Tensor) -> ranking.Score:
         return lambda given: ranking.linear(given[SEEN], weights_II, self.outputs)
