@@ -144,9 +144,12 @@ def _parts(module: nn.Module) -> dict[int, int]:
 
 
 def _looked_up(module: nn.Module) -> set[int]:
-    """Ids of the weights of embeddings: a step moves only the rows that it looks up."""
+    """Ids of the weights of embeddings: a step moves only the rows that it looks up.
+
+    Not those of `rare` ones: Adam moves a row that is looked up once as far as any, and so learns it by heart.
+    """
     tables = (child for child in module.modules() if isinstance(child, nn.Embedding))
-    return {id(table.weight) for table in tables}
+    return {id(table.weight) for table in tables if not getattr(table, "rare", False)}
 
 
 def _decays(param: Tensor) -> bool:

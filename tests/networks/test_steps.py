@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 
 from netwright.base.schema import LENGTHS, Field
+from netwright.learning.optimizers import Optimizers
+from netwright.learning.trainee import Settings
 from netwright.networks.inputs.steps import Steps
 
 TEXT = Field(key="text", columns=("text",), layout="tokens", shape=(9,), sizes=(11,))
@@ -45,3 +47,11 @@ def test_vectors_are_shared_where_there_are_fewer_of_them() -> None:
     made = Steps(TEXT, 8, grams=4, places=5)
     assert read(made, torch.randint(1, 11, (3, 9))).isfinite().all()
     assert [len(each.weight) for each in made.grams] == [5, 5, 5]  # type: ignore[arg-type]
+
+
+def test_vectors_of_tokens_in_a_row_learn_at_the_common_rate() -> None:
+    made = steps(3)
+    optimizer = Optimizers(made, Settings(lr=0.001, embedding_lr=0.1)).each[-1]
+    rates = {id(param): group["lr"] for group in optimizer.param_groups for param in group["params"]}
+    assert rates[id(made.table.weight)] == 0.1
+    assert {rates[id(each.weight)] for each in made.grams} == {0.001}

@@ -64,6 +64,7 @@ class Steps(nn.Module):
                 self.join = nn.Linear((grams - 1) * narrow, width, bias=False)
                 for each in self.grams:
                     nn.init.zeros_(each.weight)  # type: ignore[arg-type]
+                    each.rare = True  # type: ignore[assignment]
             self.plain = True
             return
         if field.layout == "image":
