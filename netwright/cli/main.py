@@ -9,10 +9,8 @@ import os
 import signal
 import sys
 import threading
-import time
 import traceback
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from types import FrameType
 from typing import Annotated
 
@@ -33,8 +31,10 @@ COMMANDS = {
 }
 """Name -> module with `Flags`, a frozen dataclass, and `run(flags)`. A new command is one line here."""
 
-LOOKS = 4
-"""How often is looked whether something else runs, a millisecond apart."""
+# Threads that wait for each other by spinning lose ten times the time to one busy neighbour, or to a host that
+# takes the processor away; sleeping ones lose a fifth at most. It has to be said before torch is loaded.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 WINDOWS = "netwright runs on Linux and macOS; on Windows, use it inside WSL."
 
 
@@ -51,10 +51,6 @@ def run(arguments: Sequence[str] | None = None) -> int:
         say(WINDOWS)
         return 2
     _speak_utf8()
-    if _busy():
-        # threads that spin while they wait lose up to ten times the time to one busy neighbour; where there is
-        # none, those that sleep lose a fifth; it has to be said before torch is loaded
-        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         with _terminable():
             command = typer.main.get_command(_app())
@@ -71,18 +67,6 @@ def run(arguments: Sequence[str] | None = None) -> int:
         say("this is a bug in netwright, not in your data; please report it with the lines above.")
         return 1
     return 0
-
-
-def _busy() -> bool:
-    """Whether something beside this wants to run at each of a few looks; True where that cannot be seen."""
-    running = []
-    try:
-        for _ in range(LOOKS):
-            running.append(int(Path("/proc/loadavg").read_text(encoding="ascii").split()[3].split("/")[0]))
-            time.sleep(0.001)
-    except (OSError, ValueError, IndexError):
-        return True
-    return min(running) > 1
 
 
 def _app() -> typer.Typer:

@@ -6,7 +6,6 @@ import io
 import json
 import os
 import signal
-import subprocess
 import sys
 from pathlib import Path
 
@@ -15,7 +14,7 @@ import polars as pl
 import pytest
 
 from netwright.base.schema import Event
-from netwright.cli import main, progress, results
+from netwright.cli import progress, results
 from netwright.cli.main import run
 
 HEIGHT = 200
@@ -44,21 +43,6 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def there(trained: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(trained)
     return trained
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux says how many run")
-def test_a_busy_neighbour_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    with subprocess.Popen(
-        [sys.executable, "-c", "print(flush=True)\nwhile True: pass"], stdout=-1
-    ) as neighbour:
-        assert neighbour.stdout is not None
-        neighbour.stdout.readline()
-        seen = main._busy()
-        neighbour.kill()
-    assert seen
-    for line, busy in (("0.1 0.1 0.1 1/200 77", False), ("0.1 0.1 0.1 3/200 77", True), ("", True)):
-        monkeypatch.setattr(Path, "read_text", lambda *args, said=line, **settings: said)
-        assert main._busy() is busy
 
 
 def test_train_prints_one_json_object_and_leaves_a_run(there: Path) -> None:
