@@ -140,10 +140,7 @@ def _train(prepared: Prepared, asked: Request, folder: Folder, older: Recipe | N
         if start is not None:
             best, settled = rival.leaned(best, start, prepared, parts)
     if linear and rival.is_better(linear, best, asked, prepared):
-        words = f"no deeper network beat it on validation ({best.score:.4g} against {linear.score:.4g})"
-        choices[recipe.OUTCOME + "kept"] = Choice(
-            value="the network without a hidden layer", why=words, by="measured"
-        )
+        settled = {**settled, "kept": rival.kept(linear, best)}
         best = linear.instead_of(best)
     settled = {**settled, **prepared.task.settle(best.network, select.inputs, select.target)}
     choices |= {recipe.OUTCOME + name: choice for name, choice in settled.items()}

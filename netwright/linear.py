@@ -106,6 +106,12 @@ def is_better(linear: Trained, best: Trained, asked: Request, prepared: Prepared
     return (sign * linear.score, -linear.loss) > (sign * best.score, -best.loss)
 
 
+def kept(linear: Trained, best: Trained) -> Choice:
+    """That the network without a hidden layer is kept, and why."""
+    words = f"no deeper network beat it on validation ({best.score:.4g} against {linear.score:.4g})"
+    return Choice(value="the network without a hidden layer", why=words, by="measured")
+
+
 def job_for(prepared: Prepared, seed: int) -> Job:
     """A feedforward network with no hidden layer, trained for a number of steps the data alone set."""
     spec = prepared.spec

@@ -8,6 +8,7 @@ from typing import Annotated
 from typer import Argument, Option
 
 from netwright.cli import models, results
+from netwright.cli.flags import Outside
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,14 +17,7 @@ class Flags:
 
     model: Annotated[str, Argument(metavar="MODEL", help="A model.safetensors, or the run folder with it.")]
     data: Annotated[str, Argument(metavar="DATA", help="Rows with the target column, read as in training.")]
-    allow_outside: Annotated[
-        bool,
-        Option(
-            "--allow-outside",
-            show_default="off",
-            help="Let paths of pictures in a table lead out of the table's folder.",
-        ),
-    ] = False
+    allow_outside: Outside = False
     json: Annotated[bool, Option("--json", show_default="off", help="Print the result as one JSON object.")] = (
         False
     )

@@ -17,6 +17,15 @@ import typer
 
 from netwright.base.errors import RecipeError
 
+Outside = Annotated[
+    bool,
+    typer.Option(
+        "--allow-outside",
+        show_default="off",
+        help="Let paths of pictures in a table lead out of the table's folder.",
+    ),
+]
+"""The flag of every command that reads a table."""
 NUMBERS: Mapping[Any, tuple[Callable[[str], Any], str]] = {
     float | None: (float, "a number"),
     int | None: (int, "a whole number"),

@@ -15,6 +15,7 @@ from typer import Argument, Option
 from netwright.base import files
 from netwright.base.errors import DataError
 from netwright.cli import models, results
+from netwright.cli.flags import Outside
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,14 +52,7 @@ class Flags:
     probabilities: Annotated[
         bool, Option("--probabilities", show_default="off", help="Add the probability of each class.")
     ] = False
-    allow_outside: Annotated[
-        bool,
-        Option(
-            "--allow-outside",
-            show_default="off",
-            help="Let paths of pictures in a table lead out of the table's folder.",
-        ),
-    ] = False
+    allow_outside: Outside = False
 
 
 def run(flags: Flags) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from typer import Option
 
-from netwright.cli.flags import names, pairs
+from netwright.cli.flags import Outside, names, pairs
 from netwright.data.kinds import KINDS
 from netwright.request import RULES, Request
 from netwright.tasks import TASKS
@@ -143,14 +143,7 @@ class Reading:
             "kind.COLUMN. May be repeated.",
         ),
     ] = field(default_factory=list)
-    allow_outside: Annotated[
-        bool,
-        Option(
-            "--allow-outside",
-            show_default="off",
-            help="Let paths of pictures in a table lead out of the table's folder.",
-        ),
-    ] = False
+    allow_outside: Outside = False
 
 
 def asked(flags: Reading) -> dict[str, Any]:

@@ -136,7 +136,8 @@ class Transformer(AbstractFamily):
             return torch.from_numpy(found_D).view(1, 1, 1, -1), ring
         cache = before if isinstance(before, Cache) else before.cache()
         x_BTD, _ = self.fields[0](inputs, cache.last_BG)
-        x, last_BG = x_BTD + self.marks[0], self._last(inputs[self.key], cache.last_BG)
+        steps: Any = self.fields[0].steps
+        x, last_BG = x_BTD + self.marks[0], steps.last(inputs[self.key], cache.last_BG)
         here = torch.arange(cache.steps, cache.steps + x.shape[1], device=x.device)
         where = rotary(here, self.width // self.heads)
         kept = []
@@ -145,13 +146,6 @@ class Transformer(AbstractFamily):
             x, (key, value) = layer(x, where, causal=past is None, past=past, mask=_later(x, past))
             kept.append((key[:, :, -self.reach :], value[:, :, -self.reach :]))
         return norm(x).unsqueeze(0), Cache(kept, cache.steps + x.shape[1], last_BG)
-
-    def _last(self, x_BT: Tensor, before_BG: Tensor | None) -> Tensor:
-        """(B, G) the last tokens, as many as vectors of tokens in a row look back on."""
-        back = len(self.fields[0].steps.grams)  # type: ignore[arg-type,union-attr]
-        before = x_BT.new_zeros(len(x_BT), back) if before_BG is None else before_BG
-        whole = torch.cat([before, x_BT], dim=1)
-        return whole[:, whole.shape[1] - back :]
 
     def _ring(self, before: Cache | stepping.Ring) -> stepping.Ring:
         if isinstance(before, stepping.Ring):

@@ -105,12 +105,21 @@ class Steps(nn.Module):
         back = len(self.grams)
         if not back:
             return found
-        before = x_BT.new_zeros(len(x_BT), back) if before_BG is None else before_BG
-        whole, there_BT1 = torch.cat([before, x_BT], dim=1), (x_BT > 0).unsqueeze(2)
+        whole, there_BT1 = self._whole(x_BT, before_BG), (x_BT > 0).unsqueeze(2)
         earlier = [whole[:, back - each : whole.shape[1] - each] for each in range(1, back + 1)]
         places = zip(self.grams, self.gram_places(x_BT, earlier), strict=True)
         rows_BTD: Tensor = self.join(torch.cat([grams(place_BT) for grams, place_BT in places], dim=2))
         return found + rows_BTD * there_BT1
+
+    def last(self, x_BT: Tensor, before_BG: Tensor | None) -> Tensor:
+        """(B, G) the tokens that those after these look back on."""
+        whole = self._whole(x_BT, before_BG)
+        return whole[:, whole.shape[1] - len(self.grams) :]
+
+    def _whole(self, x_BT: Tensor, before_BG: Tensor | None) -> Tensor:
+        """(B, G + T) these tokens behind those before them; marks of padding where there are none."""
+        before = x_BT.new_zeros(len(x_BT), len(self.grams)) if before_BG is None else before_BG
+        return torch.cat([before, x_BT], dim=1)
 
     def gram_places(self, last: Any, earlier: Iterable[Any]) -> Iterator[Any]:
         """The places of two tokens in a row, of three, … among their vectors; whole numbers or tensors.
