@@ -114,7 +114,7 @@ def _train(prepared: Prepared, asked: Request, folder: Folder, older: Recipe | N
     prepared = _with_task_settings(prepared, choices)
     read_seconds = time.monotonic() - asked.started
     folder.begin(prepared, asked, choices)
-    linear = rival.train(prepared, parts, asked.seed)
+    linear = rival.train(prepared, parts, asked.seed, asked.minutes)
     settled: Mapping[str, Choice] = {}
     seconds = math.inf if older else BESIDE * 60.0 * asked.minutes  # a recipe says what was chosen
     memory, select = asked.bytes or machine.may_hold(), parts["select"]
@@ -127,7 +127,8 @@ def _train(prepared: Prepared, asked: Request, folder: Folder, older: Recipe | N
         live=older is None,
         memory=asked.bytes,
         device=asked.device,
-        budget=outcome.budget(asked, prepared, folder),
+        budget=outcome.budget(asked, folder),
+        after=outcome.after(asked, prepared, parts),
     )
     for name, choice in choices.items():
         tell(Event(type="choice", data={"name": name, **vars(choice)}))
@@ -137,12 +138,15 @@ def _train(prepared: Prepared, asked: Request, folder: Folder, older: Recipe | N
         start = linear if prepared.task.least_squares else None
         mirrors = training.may_mirror(prepared)
         best = training.train_one(job, prepared, parts, tell, mirrors=mirrors, start=start)
+        parts["calibrate"] = best.calibrates(parts["calibrate"])
         if start is not None:
             best, settled = rival.leaned(best, start, prepared, parts)
     if linear and rival.is_better(linear, best, asked, prepared):
         settled = {**settled, "kept": rival.kept(linear, best)}
         best = linear.instead_of(best)
-    settled = {**settled, **prepared.task.settle(best.network, select.inputs, select.target)}
+    task, rows, inputs = prepared.task, prepared.split.select, prepared.inputs
+    settled = {**settled, **task.settle(best.network, select.inputs, select.target)}
+    settled = {**settled, **task.take_in(best.network, prepared.decoded, rows, inputs)}
     choices |= {recipe.OUTCOME + name: choice for name, choice in settled.items()}
     return outcome.finish(
         outcome.Ending(

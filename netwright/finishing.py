@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from netwright.base import events, files
 from netwright.base.schema import JSON, Event, Recipe
+from netwright.data.packed import Part, spaced
+from netwright.data.split import fewer
 from netwright.insight import baselines, curves, report, score
 from netwright.insight.card import CardFacts, make_card
 from netwright.objectives import intervals
@@ -23,7 +25,7 @@ from netwright.serving.measure import together
 from netwright.serving.predict import Model
 from netwright.tasks.network import final, observed
 from netwright.tasks.task import Rival
-from netwright.training import Part, Trained, part
+from netwright.training import Trained, part
 
 if TYPE_CHECKING:
     import polars as pl
@@ -66,7 +68,10 @@ def complete(ending: Ending, tell: Callable[[Event], None]) -> Run:
     select = ending.parts["select"]
     task = _calibrated(ending, ending.best)
     tests = ending.prepared.split.test
-    opened = _measure(ending, task) if len(tests) and not interrupted else None
+    opened = None
+    if len(tests) and not interrupted:
+        ending, test = _opened(ending)
+        opened = _measure(ending, task, test)
     recipe = final_recipe(ending)
     card = make_card(_facts(ending, recipe, task, opened, _validated(ending, task, select)))
     bundle = _bundle(ending, task, recipe, card)
@@ -103,11 +108,29 @@ def _seen(trained: Trained, task: AbstractTask, part: Part) -> Tensor:
     return observed(trained.network, task, part.inputs, part.target)
 
 
-def _measure(ending: Ending, task: AbstractTask) -> Measured:
-    """Opens the test rows: the only place that does."""
+def _opened(ending: Ending) -> tuple[Ending, Part]:
+    """The examples of the test rows: the only place that opens them. Evenly fewer where each takes long."""
+    prepared, best, parts = ending.prepared, ending.best, ending.prepared.split
+    whole = part(prepared, parts.test)
+    if prepared.task.seconds_an_answer:  # their number follows from this
+        return ending, whole
+    test = best.affords(whole, ending.asked.minutes)
+    there, count = len(whole.target), len(test.target)
+    if count == there:
+        return ending, whole
+    rows = parts.test
+    if there == len(rows):
+        rows = rows[spaced(there, count).numpy()]
+    words = "rows" if there == len(parts.test) else "windows"
+    parts = replace(parts, test=rows, test_seen=np.intersect1d(parts.test_seen, rows))
+    findings = (*prepared.findings, fewer(there, count, words))
+    return replace(ending, prepared=replace(prepared, split=parts, findings=findings)), test
+
+
+def _measure(ending: Ending, task: AbstractTask, test: Part) -> Measured:
+    """What the network, and simpler means, make of the test rows."""
     prepared, seed = ending.prepared, ending.asked.seed
     rows = prepared.split.test
-    test = part(prepared, rows)
     output = final(ending.best.network, task, test.inputs, test.target)
     statistics = _numbered(task.statistics(output, test.target), rows)
     groups = together(prepared.columns, prepared.table, rows, statistics)

@@ -13,16 +13,18 @@ from torch import Tensor
 
 from netwright import training
 from netwright.base.schema import Choice
-from netwright.data.packed import gather
+from netwright.data.packed import Part, gather
 from netwright.learning.closed import least_squares
 from netwright.learning.trainee import Settings
 from netwright.tasks.network import observed
-from netwright.training import Job, Part, Trained
+from netwright.training import Job, Trained
 
 if TYPE_CHECKING:
     from netwright.prepare import Prepared
     from netwright.request import Request
 
+STEPS_A_MINUTE, FEWEST_STEPS, MOST_STEPS = 750, 100, 1_500
+"""Steps towards the network without a hidden layer, where it is not solved."""
 MOST_SOLVED = 3_000
 """Features up to which the network is solved; with more of them it is stepped towards."""
 
@@ -31,11 +33,11 @@ SHARES = tuple(step / 10 for step in range(10, -1, -1))
 """Of what was learned beyond the linear network: shares that are tried, all of it first."""
 
 
-def train(prepared: Prepared, parts: Mapping[str, Part], seed: int) -> Trained | None:
+def train(prepared: Prepared, parts: Mapping[str, Part], seed: int, minutes: float) -> Trained | None:
     """The network without a hidden layer that a deeper one has to beat; None where it has no meaning."""
     if not prepared.task.linear:
         return None
-    job = job_for(prepared, seed)
+    job = job_for(prepared, seed, minutes)
     if prepared.task.least_squares and sum(_width(field) for field in prepared.spec.inputs) <= MOST_SOLVED:
         return _solved(job, prepared, parts)
     return training.train_one(job, prepared, parts, lambda event: None)
@@ -112,13 +114,14 @@ def kept(linear: Trained, best: Trained) -> Choice:
     return Choice(value="the network without a hidden layer", why=words, by="measured")
 
 
-def job_for(prepared: Prepared, seed: int) -> Job:
-    """A feedforward network with no hidden layer, trained for a number of steps the data alone set."""
+def job_for(prepared: Prepared, seed: int, minutes: float = 5.0) -> Job:
+    """A feedforward network with no hidden layer, for a number of steps that data and minutes alone set."""
     spec = prepared.spec
     width = sum(_width(field) for field in spec.inputs)
     batch = max(1, min(256, spec.examples))
     flops = 6.0 * width * spec.outputs * batch
-    steps = max(60, min(1500, int(6e10 / flops), 30 * spec.examples // batch + 200))
+    most = max(FEWEST_STEPS, min(MOST_STEPS, int(STEPS_A_MINUTE * minutes)))
+    steps = max(60, min(most, int(6e10 / flops), 30 * spec.examples // batch + 200))
     epochs = steps * batch / max(1, spec.examples)
     settings = Settings(
         lr=0.01,

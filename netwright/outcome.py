@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING, Any
 from netwright.base import events, files
 from netwright.base.errors import DataError, RecipeError
 from netwright.base.schema import JSON, Choice, Event, Plan, Recipe
-from netwright.learning import machine
+from netwright.data.split import MEASURING
+from netwright.learning import machine, planning
 from netwright.learning.checkpoint import plan_from
 from netwright.request import LISTS, Request
 
 if TYPE_CHECKING:
+    from netwright.data.packed import Part
     from netwright.prepare import Prepared
-    from netwright.training import Part, Trained
+    from netwright.training import Trained
 
 REQUEST = "request.json"
 RESERVE = 0.04
@@ -201,25 +203,32 @@ def fingerprint(prepared: Prepared) -> JSON:
     return {"columns": prepared.table.columns, "rows": prepared.table.height, "hash": str(total)}
 
 
-def budget(asked: Request, prepared: Prepared, folder: Folder) -> float | None:
-    """Seconds that learning may take, or None where passes were set by hand."""
+def budget(asked: Request, folder: Folder) -> float | None:
+    """Seconds that learning, and what is measured after it, may take; None where passes were set by hand."""
     if "learning.epochs" in asked.set:
         return None
     whole = asked.minutes * 60.0
-    after = RESERVE * whole + 0.5 + seconds_to_score(prepared)
     used = time.monotonic() - asked.started
-    return max(0.05 * whole, whole - used - after) + folder.spent()
+    return max(0.05 * whole, whole - used - RESERVE * whole - 1.0) + folder.spent()
 
 
-def seconds_to_score(prepared: Prepared) -> float:
-    """A guess at the seconds that calibration, test rows and card will take."""
-    layouts = {each.layout for each in prepared.inputs.fields()}
-    each = 6e-3 if prepared.task.needs != "pooled" else 3e-4 if layouts - {"numbers", "codes"} else 5e-5
+def after(asked: Request, prepared: Prepared, parts: Mapping[str, Part]) -> planning.After:
+    """What is measured after learning: calibration and test rows; validation rows too where answers are sought.
+
+    Test rows stay closed until then, so that their examples are counted by those of the validation rows.
+    """
     task, split = prepared.task, prepared.split
+    layouts = {each.layout for each in prepared.inputs.fields()}
+    each = 6e-3 if task.needs != "pooled" else 3e-4 if layouts - {"numbers", "codes"} else 5e-5
     rows = len(split.test) + len(split.calibrate)
-    if task.searches and task.watched.name == task.metrics[0].name:  # searched for on validation rows too
+    if task.searches and task.watched.name == task.metrics[0].name:
         rows += len(split.select)
-    return rows * (task.seconds_an_answer or each) + 0.5
+    guess = rows * (task.seconds_an_answer or each)
+    if task.seconds_an_answer:
+        return planning.After(guess=guess)
+    most = MEASURING * 60.0 * asked.minutes
+    examples = round(rows * len(parts["select"].target) / max(1, len(split.select)))
+    return planning.After(guess=guess, examples=examples, most=most)
 
 
 def finish(ending: Ending, tell: Callable[[Event], None]) -> Run:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,8 @@ from netwright.base import seeds
 from netwright.base.errors import RecipeError
 from netwright.base.schema import JSON, Choice, Event, InputSpec, Plan
 from netwright.data.batches import Batch, TensorFeed
-from netwright.data.packed import Packed
+from netwright.data.packed import Packed, Part
+from netwright.data.split import FEWEST, MEASURING
 from netwright.learning import machine, planning
 from netwright.learning.checkpoint import Checkpoint, plan_from
 from netwright.learning.loop import learn
@@ -32,26 +34,12 @@ if TYPE_CHECKING:
 
 WATCHED = {"pooled": 2_000, "steps": 400, "decoder": 400}
 """Windows that are watched while a network learns, by what is answered: all of them would take too long."""
-
-
-@dataclass
-class Part:
-    """The tensors of one part of the rows."""
-
-    inputs: Mapping[str, Packed]
-    target: Packed
-
-    def at_most(self, count: int) -> Part:
-        """So many of the examples, evenly spaced."""
-        rows = torch.linspace(0, len(self.target) - 1, min(count, len(self.target))).long()
-        return Part(
-            inputs={key: packed.some(rows) for key, packed in self.inputs.items()},
-            target=self.target.some(rows),
-        )
-
-    def inputs_on(self, device: torch.device) -> Part:
-        """The same with the inputs on a device."""
-        return replace(self, inputs={key: x.to(device) for key, x in self.inputs.items()})
+CALIBRATED = 5
+"""Windows that are calibrated on, at most, for each that is watched."""
+TIMED = 16
+"""Examples that tell how long one takes."""
+LOOKING = 0.01
+"""Share of learning's time that one look at the windows may take."""
 
 
 @dataclass
@@ -78,6 +66,12 @@ class NetworkTrainee:
         found = self._watched(self.select.inputs)
         watched = self.task.watched
         return {**found, "name": watched.name, "better": watched.better}
+
+    def timed(self) -> tuple[float, Mapping[str, Any]]:
+        """Seconds that an example takes to be evaluated, and what the evaluation found."""
+        began = time.monotonic()
+        found = self.evaluate()
+        return (time.monotonic() - began) / max(1, len(self.select.target)), found
 
     def _watched(self, inputs: Mapping[str, Packed]) -> dict[str, float]:
         if not len(self.select.target):
@@ -110,7 +104,8 @@ class Job:
         config: Settings of the family.
         settings: How to learn.
         seed: The run's seed.
-        budget: Seconds that learning may take; None reads no clock.
+        budget: Seconds that learning, and what is measured after it, may take; None reads no clock.
+        after: What is measured after it.
         plans: Recorded plans to replay; the first is where to begin.
         live: Whether plans may be revised once the recorded ones are used up.
         resume: Where to go on.
@@ -124,6 +119,7 @@ class Job:
     settings: Settings
     seed: int
     budget: float | None = None
+    after: planning.After = field(default_factory=planning.After)
     plans: tuple[Plan, ...] = ()
     live: bool = True
     resume: Checkpoint | None = None
@@ -141,6 +137,7 @@ class Trained:
         score: Headline on the select rows.
         loss: Loss on the select rows.
         plans: The plans that were in force, in order, those before a kill among them.
+        pace: Seconds that an example took to be answered and measured; 0 where none was.
     """
 
     network: Network
@@ -150,6 +147,22 @@ class Trained:
     ended: Mapping[str, JSON]
     score: float
     loss: float
+    pace: float = 0.0
+
+    def calibrates(self, part: Part) -> Part:
+        """The examples that are calibrated on: where windows are watched some times as many, evenly spaced."""
+        watched = self.plans[0].watched if self.plans else 0
+        return part.at_most(CALIBRATED * watched) if watched else part
+
+    def affords(self, part: Part, minutes: float) -> Part:
+        """As many of the test examples, evenly spaced, as are answered in a fifth of the minutes.
+
+        All of them where no clock was read, so that the run can be repeated.
+        """
+        clocked = self.job.live and self.job.budget is not None
+        if not clocked or not self.pace:
+            return part
+        return part.at_most(max(FEWEST, int(MEASURING * 60.0 * minutes / self.pace)))
 
     def instead_of(self, other: Trained) -> Trained:
         """This network in the place of another, which keeps its word on how learning ended."""
@@ -226,8 +239,11 @@ def run(job: Job, trainee: NetworkTrainee, batches: TensorFeed) -> Iterator[Even
     if job.plans:
         plan = job.plans[0]
     else:
-        plan = planning.first(settings, per_epoch, _part_that_fits(job, trainee, batches))
-    live = planning.Measured(settings, job.budget, plan.steps) if job.live else None
+        part = _part_that_fits(job, trainee, batches)
+        plan = planning.first(settings, per_epoch, part, _watched(trainee, job.budget))
+    trainee.select = trainee.select.at_most(plan.watched or len(trainee.select.target))
+    after = replace(job.after, watched=len(trainee.select.target))
+    live = planning.Measured(settings, job.budget, plan.steps, after) if job.live else None
     done = job.resume.plan.revision if job.resume else 0
     planner = planning.Replay([each for each in job.plans if each.revision > done], live)
     yield from learn(
@@ -240,6 +256,19 @@ def run(job: Job, trainee: NetworkTrainee, batches: TensorFeed) -> Iterator[Even
         resume=job.resume,
         folder=job.folder,
     )
+
+
+def _watched(trainee: NetworkTrainee, budget: float | None) -> int:
+    """Windows that are looked at while the network learns: fewer where one takes long; 0: all rows."""
+    task = trainee.task
+    if task.rowwise or not len(trainee.select.target):
+        return 0
+    if budget is None:
+        return WATCHED[task.needs]
+    few = replace(trainee, select=trainee.select.at_most(TIMED))
+    few.evaluate()  # the first sums warm up caches: they do not say what an example costs
+    most = int(LOOKING * budget / max(1e-9, few.timed()[0]))
+    return min(WATCHED[task.needs], max(FEWEST, most))
 
 
 def _part_that_fits(job: Job, trainee: NetworkTrainee, batches: TensorFeed) -> int:
@@ -306,9 +335,7 @@ def train_one(
         built = network(job, prepared.spec, prepared.task).to(there)
         if start is not None:
             built.lean(start.network, 0.0)
-        select = parts["select"]
-        select = select if prepared.task.rowwise else select.at_most(WATCHED[prepared.task.needs])
-        trainee = NetworkTrainee(built, prepared.task, select.inputs_on(there), mirrors)
+        trainee = NetworkTrainee(built, prepared.task, parts["select"].inputs_on(there), mirrors)
         batches = feed(prepared, parts["train"].inputs_on(there), job.seed, _weights(prepared))
         events: list[Event] = []
 
@@ -317,7 +344,7 @@ def train_one(
             tell(event)
 
         ended = drain(run(job, trainee, batches), note)
-        found = trainee.evaluate()
+        pace, found = trainee.timed()
         built.to("cpu")  # what comes after is small, and a model is used where it is loaded
     return Trained(
         network=built,
@@ -327,6 +354,7 @@ def train_one(
         score=found["score"],
         loss=found["loss"],
         plans=_in_force(job, events),
+        pace=pace,
     )
 
 

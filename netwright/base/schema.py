@@ -121,6 +121,8 @@ class Plan:
     segment: Segment
     augment: Mapping[str, JSON] = field(default_factory=dict)
     """Switches of augmentation decided while training, such as {"flip": True}."""
+    watched: int = 0
+    """Validation examples that are looked at, evenly spaced; 0: all of them."""
     why: str = ""
     by: By = "derived"
 

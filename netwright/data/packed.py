@@ -117,3 +117,30 @@ def sizes(inputs: Mapping[str, Packed]) -> Tensor | None:
         return None
     total = torch.stack([each.cpu() for each in ragged]).sum(0)
     return None if len(total) == 0 or int(total.max()) == int(total.min()) else total
+
+
+@dataclass
+class Part:
+    """The tensors of one part of the rows."""
+
+    inputs: Mapping[str, Packed]
+    target: Packed
+
+    def at_most(self, count: int) -> Part:
+        """So many of the examples, evenly spaced."""
+        if len(self.target) <= count:
+            return self
+        rows = spaced(len(self.target), count)
+        return Part(
+            inputs={key: packed.some(rows) for key, packed in self.inputs.items()},
+            target=self.target.some(rows),
+        )
+
+    def inputs_on(self, device: torch.device) -> Part:
+        """The same with the inputs on a device."""
+        return replace(self, inputs={key: x.to(device) for key, x in self.inputs.items()})
+
+
+def spaced(examples: int, count: int) -> Tensor:
+    """(count,) places of so many of the examples, evenly spaced."""
+    return torch.linspace(0, examples - 1, count, dtype=torch.float64).long()

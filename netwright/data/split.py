@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from netwright.data.roles import Roles
     from netwright.data.table import Table
 
-__all__ = ["Split", "Where", "affordable", "make", "parse_where"]
+__all__ = ["FEWEST", "MEASURING", "Split", "Where", "affordable", "fewer", "make", "parse_where"]
 
 MEASURING, FEWEST = 0.2, 200
 """Share of the minutes in which test rows are answered, where each takes long; and how many always are."""
@@ -115,12 +115,16 @@ def affordable(parts: Split, seconds_an_answer: float, minutes: float) -> Split:
     if not 0 < most < len(rows):
         return parts
     kept = rows[np.linspace(0, len(rows) - 1, most).astype(np.int64)]
-    finding = Finding(
+    seen, found = np.intersect1d(parts.test_seen, kept), fewer(len(rows), most, "rows")
+    return replace(parts, test=kept, test_seen=seen, findings=(*parts.findings, found))
+
+
+def fewer(there: int, measured: int, words: str) -> Finding:
+    """That only so many of the test rows or windows are measured."""
+    return Finding(
         name="test rows",
-        what=f"answers to all {len(rows):,} test rows would take more than a fifth of the minutes",
-        count=len(rows) - most,
-        done=f"measured on {most:,} of them, evenly spaced; more --minutes measure more",
+        what=f"answers to all {there:,} test {words} would take more than a fifth of the minutes",
+        count=there - measured,
+        done=f"measured on {measured:,} of them, evenly spaced; more --minutes measure more",
         severity="warning",
     )
-    seen = np.intersect1d(parts.test_seen, kept)
-    return replace(parts, test=kept, test_seen=seen, findings=(*parts.findings, finding))

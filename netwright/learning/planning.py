@@ -54,6 +54,28 @@ class Progress:
     looking: float = 0.0
 
 
+@dataclass(frozen=True, kw_only=True)
+class After:
+    """What is measured once learning has ended.
+
+    Attributes:
+        guess: Seconds that it will take, as long as no evaluation has said how long an example takes.
+        examples: Examples that are measured; 0: the guess stands.
+        watched: Examples of an evaluation.
+        most: Seconds that it takes at most: of more examples some are left out.
+    """
+
+    guess: float = 0.0
+    examples: int = 0
+    watched: int = 1
+    most: float = math.inf
+
+    def seconds(self, look: float) -> float:
+        """Seconds that it will take, where an evaluation takes `look` seconds, or 0 if there was none."""
+        told = self.examples * look / max(1, self.watched)
+        return min(self.most, told or self.guess)
+
+
 class Planner(Protocol):
     """Gives the first plan, and revisions of it."""
 
@@ -64,13 +86,14 @@ class Planner(Protocol):
         """The revision after trouble: "rate" halves the rate, "memory" the part that is taken at once."""
 
 
-def first(settings: Settings, steps_per_epoch: int, part: int = 0) -> Plan:
+def first(settings: Settings, steps_per_epoch: int, part: int = 0, watched: int = 0) -> Plan:
     """The plan that the data alone ask for: enough passes, and no more.
 
     Args:
         settings: How to learn.
         steps_per_epoch: Steps of one pass.
         part: Examples that fit in memory at once; 0: all of a batch.
+        watched: Validation examples that are looked at; 0: all of them.
     """
     steps = max(1, round(settings.epochs * steps_per_epoch))
     accumulate = 1
@@ -78,7 +101,9 @@ def first(settings: Settings, steps_per_epoch: int, part: int = 0) -> Plan:
         accumulate *= 2
     segment = Segment(from_step=0, batch=settings.batch, accumulate=accumulate)
     blank = Plan(revision=0, at_step=0, steps=0, warmup=0, decay_from=0, evaluate_every=0, segment=segment)
-    return stretch(blank, settings, 0, steps, why=f"{settings.epochs:g} passes are enough")
+    return stretch(
+        replace(blank, watched=watched), settings, 0, steps, why=f"{settings.epochs:g} passes are enough"
+    )
 
 
 def stretch(plan: Plan, settings: Settings, at_step: int, steps: int, *, why: str, rarely: int = 1) -> Plan:
@@ -117,13 +142,15 @@ class Measured:
 
     Attributes:
         settings: How to learn.
-        budget: Seconds that learning may take; None reads no clock.
+        budget: Seconds that learning and what is measured after it may take; None reads no clock.
         enough: Steps of the first plan: no revision goes beyond it.
+        after: What is measured after it.
     """
 
     settings: Settings
     budget: float | None
     enough: int
+    after: After = field(default_factory=After)
     _mark: tuple[int, float] = field(default=(0, 0.0))
     _seen: tuple[int, float] = field(default=(0, 0.0))
     _late: float = field(default=0.0)
@@ -150,14 +177,15 @@ class Measured:
         pace = self._pace(step, seconds - progress.looking)
         if pace is None:
             return plan
-        left, look = max(0.0, self.budget - seconds), progress.looking / max(1, progress.looks)
+        look = progress.looking / max(1, progress.looks)
+        left = max(0.0, self.budget - seconds - self.after.seconds(look))
         looks = min(EVALUATING * left, look * self.settings.evaluations * (1 - step / plan.steps))
         fits = min(self.enough, max(step + 1, step + int((left - looks) / pace)))
         decaying = step >= plan.decay_from
         short, long = fits < plan.steps * (0.99 if decaying else 0.97), fits > plan.steps * 1.05
         if not short and (not long or (decaying and plan.steps - step < GROWS * plan.steps)):
             return plan
-        words = f"{self.budget:.1f} s of learning hold {fits:,} steps"
+        words = f"{seconds + left:.1f} s of learning hold {fits:,} steps"
         if decaying:  # the fall has begun: its end moves, its start stays
             return replace(self._revise(plan, plan, progress, words, "measured"), steps=fits)
         rarely = math.ceil(look * (1 - EVALUATING) / (EVALUATING * pace))

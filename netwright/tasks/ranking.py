@@ -44,7 +44,7 @@ Floats = npt.NDArray[np.float64]
 
 
 class Clock:
-    """How often each item was taken in the days before a moment, from training interactions.
+    """How often each item was taken in the days before a moment, from interactions that are not tested.
 
     It ticks at moments of interactions, evenly spaced by their number. A moment is read at its last tick at or
     before it, and a tick counts only what came strictly before: no moment sees itself or what follows.
@@ -58,6 +58,10 @@ class Clock:
     def __init__(self, item_E: npt.NDArray[np.int64], day_E: Floats, count: int) -> None:
         order = np.argsort(day_E, kind="stable")
         self.item_E, self.day_E, self.count = item_E[order], day_E[order], count
+
+    def going_on(self, item_E: npt.NDArray[np.int64], day_E: Floats) -> Clock:
+        """The clock that counts these interactions too."""
+        return Clock(np.append(self.item_E, item_E), np.append(self.day_E, day_E), self.count)
 
     @classmethod
     def restore(cls, tensors: Mapping[str, Tensor], count: int) -> Self:

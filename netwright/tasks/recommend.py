@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from netwright.base.errors import BundleError, DataError, RecipeError
 from netwright.base.schema import JSON, LENGTHS, Choice, Finding, Shape
 from netwright.data import ratings
-from netwright.data.kinds.item import BEGIN, FIRST, MOST, Item, usable
+from netwright.data.kinds.item import BEGIN, FIRST, MOST, interactions, usable
 from netwright.data.kinds.numerals import numbers
 from netwright.data.packed import Packed
 from netwright.objectives import ease, metrics, rankings
@@ -270,6 +270,19 @@ class Recommend(AbstractTask):
             )
         return chosen
 
+    def take_in(self, network: nn.Module, table: Table, rows: Rows, inputs: Inputs) -> Mapping[str, Choice]:
+        """Counts what was taken in the validation rows too: demand is of the days before, and they are late."""
+        if self.clock is None or not len(rows):
+            return {}
+        kind, head = interactions(inputs), network.get_submodule("head")
+        block = table.frame(list(kind.columns), rows)
+        code_N, day_N = kind.codes(block), kind.days(block)
+        counted_N = (code_N > 0) & self._wished(table)[rows]
+        self.clock = self.clock.going_on(code_N[counted_N] - FIRST, day_N[counted_N])
+        head.register_buffer("heat_SWI", self.clock.heat_SWI, persistent=False)
+        why = "validation rows, which have chosen all they choose, are counted as demand too"
+        return {"counted": Choice(value=int(counted_N.sum()), why=why, by="measured")}
+
     def loss(self, output_KBO: Tensor, target: Tensor) -> Tensor:
         """Cross-entropy over all items of each member, averaged over members: (B,)."""
         members = output_KBO.shape[0]
@@ -380,16 +393,3 @@ class Recommend(AbstractTask):
         near, says = self.near
         good = good and near.ndim == 2 and near.shape == says.shape and len(near) == self.outputs
         return good and near.shape[1] <= NEIGHBOURS
-
-
-def interactions(inputs: Inputs) -> Item:
-    """The one kind that recommending works on.
-
-    Raises:
-        RecipeError: If there is anything else.
-    """
-    kinds = inputs.kinds
-    if len(kinds) != 1 or not isinstance(kinds[0], Item):
-        what = "recommending learns from users, items and times, and nothing beside them."
-        raise RecipeError(what, hint="give a table with columns user, item and, if there is one, time.")
-    return kinds[0]

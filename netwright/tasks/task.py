@@ -245,6 +245,17 @@ class AbstractTask(ABC):
         """
         return {}
 
+    def take_in(self, network: nn.Module, table: Table, rows: Rows, inputs: Inputs) -> Mapping[str, Choice]:
+        """Takes in what validation rows tell beside what is learned, now that they have chosen all they choose.
+
+        Args:
+            network: The trained network.
+            table: All rows.
+            rows: The validation rows.
+            inputs: The fitted kinds.
+        """
+        return {}
+
     def settle(self, network: nn.Module, inputs: Mapping[str, Packed], target: Packed) -> Mapping[str, Choice]:
         """The last choices about a network that has learned, made on validation examples."""
         return {}

@@ -302,3 +302,25 @@ def test_memory_is_measured_on_the_longest_examples() -> None:
     batch = feed.take(feed.longest(8))
     assert batch.inputs["text"].shape == (8, 400, 1)
     assert TensorFeed(inputs={"x": Packed(torch.ones(5, 2))}).longest(8).tolist() == [0, 1, 2, 3, 4]
+
+
+def test_what_is_measured_after_learning_shortens_it_by_what_an_evaluation_took() -> None:
+    settings = replace(SETTINGS, epochs=100, evaluations=4)
+    plan = planning.first(settings, 10)
+    after = planning.After(guess=0.1, examples=300, watched=100, most=0.8)
+
+    def fits(look: float) -> int:
+        planner = planning.Measured(settings, 2.0, plan.steps, after)
+        seen = [plan]
+        for step in range(1, 110):
+            looks = int(step > 20)
+            seconds = step * 0.01 + looks * look
+            revised = planner.next(
+                seen[-1], planning.Progress(step, seconds, History(), looks=looks, looking=look * looks)
+            )
+            seen += [revised] if revised else []
+        return seen[-1].steps
+
+    assert 185 <= fits(0.0) <= 195, "a guess of .1 s is kept of 2 s"
+    assert 140 <= fits(0.1) <= 165, "three evaluations' worth of .1 s, and up to .2 s of evaluations"
+    assert 65 <= fits(0.4) <= 85, "never more than .8 s is kept"

@@ -59,7 +59,7 @@ def test_what_auto_picks_beats_the_value_a_day_before() -> None:
 def test_what_was_learned_by_chance_is_taken_back_to_the_linear_forecast() -> None:
     made = preparing.prepare(series(noise=2.0), request.make({"horizon": 12, "minutes": 2.0}))
     parts = training.parts(made)
-    solved = linear.train(made, parts, seed=0)
+    solved = linear.train(made, parts, seed=0, minutes=1)
     assert solved is not None
     settings = Settings(lr=0.02, epochs=20.0, ema=0.0)
     config = {"depth": 1, "width": 32, "members": 2, "shortcut": True}

@@ -190,6 +190,24 @@ def test_a_later_event_changes_no_earlier_count() -> None:
         assert torch.equal(*each)
 
 
+def test_once_all_is_chosen_validation_rows_are_counted_as_demand_and_test_rows_are_not() -> None:
+    made = prepared(clusters(), split="time")
+    training.part(made, made.split.train, learn=True)
+    task, split, kind = made.task, made.split, made.inputs.kinds[0]
+    network = build("feedforward", {"members": 1, "depth": 1, "width": 16}, made.spec, task).eval()
+    chosen = task.take_in(network, made.decoded, split.select, made.inputs)
+    cells = made.table.cells[np.sort(np.concatenate([split.train, split.select]))]
+    known = cells.filter(pl.col("item").is_in(list(kind.items)))
+    events = known["item"].to_list(), (known["time"] / 86_400).to_numpy()
+    naive = Clock(np.array([kind.items.index(item) for item in events[0]]), events[1], len(kind.items))
+    assert torch.equal(network.head.heat_SWI, naive.heat_SWI)
+    assert 0 < chosen["counted"].value < len(split.select) + 1
+    given = gather(task.examples(made.decoded, split.test, made.inputs, learn=False)[0])
+    assert (given[MOMENT] == len(naive.tick_S) - 1).all(), "each test row sees all that came before the test"
+    with torch.inference_mode():
+        assert torch.isfinite(network(given)).all()
+
+
 def test_without_times_there_is_no_clock_and_it_is_said() -> None:
     made = prepared(clusters().drop("time"))
     inputs, _ = made.task.examples(made.decoded, made.split.train, made.inputs, learn=True)

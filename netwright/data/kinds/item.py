@@ -15,7 +15,7 @@ import numpy.typing as npt
 import torch
 
 from netwright.base import strict
-from netwright.base.errors import BundleError, DataError
+from netwright.base.errors import BundleError, DataError, RecipeError
 from netwright.base.schema import JSON, Choice, Column, Field
 from netwright.data import ratings
 from netwright.data.kinds import ragged
@@ -25,6 +25,8 @@ from netwright.data.packed import Packed
 if TYPE_CHECKING:
     import polars as pl
     from torch import Tensor
+
+    from netwright.data.columns import Inputs
 
 BEGIN, FIRST = 1, 2
 """Code that a history begins with, and code of the first item; 0 is padding."""
@@ -208,6 +210,19 @@ class Item(AbstractKind):
         made.calendar = calendar
         made.known, made.histories = users, _packed(users, lengths, flat, FIRST + len(items))
         return made
+
+
+def interactions(inputs: Inputs) -> Item:
+    """The one kind that recommending works on.
+
+    Raises:
+        RecipeError: If there is anything else.
+    """
+    kinds = inputs.kinds
+    if len(kinds) != 1 or not isinstance(kinds[0], Item):
+        what = "recommending learns from users, items and times, and nothing beside them."
+        raise RecipeError(what, hint="give a table with columns user, item and, if there is one, time.")
+    return kinds[0]
 
 
 def usable(kind: Item, block: pl.DataFrame) -> npt.NDArray[np.bool_]:
