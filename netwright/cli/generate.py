@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import sys
+import time
 from dataclasses import dataclass
 from typing import Annotated
 
 from typer import Argument, Option
 
 from netwright.cli import models
+
+BLINK = 0.05
+"""Seconds between two times that what was written is shown: more often nobody sees, and it costs."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +72,10 @@ def run(flags: Flags) -> None:
         top_p=flags.top_p,
         seed=flags.seed,
     )
+    shown = 0.0
     for piece in pieces:
-        print(piece, end="")
-        sys.stdout.flush()
+        sys.stdout.write(piece)
+        if time.monotonic() - shown > BLINK:
+            sys.stdout.flush()
+            shown = time.monotonic()
     print()

@@ -18,6 +18,8 @@ Source = str | bytes | None
 Frames = npt.NDArray[np.float32]
 WINDOW, HOP = 0.025, 0.010
 """Seconds of a spectrum, and between two."""
+COLOUR = 0.5
+"""Share of each band's own mean that is taken away."""
 FLOOR = 1e-6
 """Power under which it is silence."""
 MOST_SECONDS = 600.0
@@ -26,12 +28,23 @@ THREADS = 2
 
 
 def frames(source: Source, rate: int, mels: int) -> Frames:
-    """(T, M) natural logarithms of mel power, T >= 1.
+    """(T, M) natural logarithms of mel power, levelled, T >= 1.
 
     Raises:
         ValueError: If it is no sound, damaged, empty or longer than ten minutes; the message says which.
     """
-    return log_mel(_resampled(*_decoded(source), rate), rate, mels)
+    return levelled(log_mel(_resampled(*_decoded(source), rate), rate, mels))
+
+
+def levelled(frames_TM: Frames) -> Frames:
+    """Without the clip's mean, and without half of what a band's own mean is beside it.
+
+    Loudness says nothing. What a band has throughout tells the voice and the microphone, but in a short clip
+    also what was said. Reference: Atal 1974 (cepstral mean subtraction, which takes away all of it).
+    """
+    band_M = frames_TM.mean(axis=0)
+    found: Frames = frames_TM - (COLOUR * band_M + (1 - COLOUR) * band_M.mean())
+    return found
 
 
 def _decoded(source: Source) -> tuple[npt.NDArray[np.float32], int]:
@@ -128,7 +141,7 @@ def all_frames(sources: list[Source], rate: int, mels: int) -> tuple[list[Frames
             return frames(sources[row], rate, mels)
         except ValueError as error:
             bad[row] = str(error)
-            return np.full((1, mels), np.log(FLOOR), dtype=np.float32)
+            return np.zeros((1, mels), dtype=np.float32)
 
     with ThreadPoolExecutor(THREADS) as pool:
         found = list(pool.map(one, range(len(sources))))
