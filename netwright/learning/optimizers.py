@@ -85,8 +85,9 @@ class Optimizers:
         if matrices:
             rates = {"lr": settings.muon_lr, "weight_decay": settings.weight_decay}
             self.each.append(Muon(matrices, **rates, parts=_parts(module)))
-        looked_up = _looked_up(module) if settings.embedding_lr else set()
-        others = [param for param in rest if id(param) not in looked_up]
+        looked_up, rare = _tables(module, rare=False), _tables(module, rare=True)
+        looked_up = looked_up if settings.embedding_lr else set()
+        others = [param for param in rest if id(param) not in looked_up | rare]
         groups: list[dict[str, Any]] = [
             {"params": [param for param in others if _decays(param)], "weight_decay": settings.weight_decay},
             {"params": [param for param in others if not _decays(param)], "weight_decay": 0.0},
@@ -94,6 +95,10 @@ class Optimizers:
                 "params": [param for param in rest if id(param) in looked_up],
                 "weight_decay": 0.0,
                 "lr": settings.embedding_lr,
+            },
+            {
+                "params": [param for param in rest if id(param) in rare],
+                "weight_decay": settings.rare_decay,
             },
         ]
         groups = [group for group in groups if group["params"]]
@@ -143,13 +148,14 @@ def _parts(module: nn.Module) -> dict[int, int]:
     return {id(each.weight): int(each.parts) for each in maps if hasattr(each, "parts")}  # type: ignore[arg-type]
 
 
-def _looked_up(module: nn.Module) -> set[int]:
+def _tables(module: nn.Module, *, rare: bool) -> set[int]:
     """Ids of the weights of embeddings: a step moves only the rows that it looks up.
 
-    Not those of `rare` ones: Adam moves a row that is looked up once as far as any, and so learns it by heart.
+    Those of `rare` ones are apart: Adam moves a row that is looked up once as far as any, and so learns it by
+    heart, unless it fades before it is looked up again.
     """
     tables = (child for child in module.modules() if isinstance(child, nn.Embedding))
-    return {id(table.weight) for table in tables if not getattr(table, "rare", False)}
+    return {id(table.weight) for table in tables if getattr(table, "rare", False) == rare}
 
 
 def _decays(param: Tensor) -> bool:

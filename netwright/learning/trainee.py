@@ -61,6 +61,9 @@ class Settings:
     """Decay of the mean of squared gradients, 0-1."""
     weight_decay: float = 0.01
     """Decoupled weight decay of matrices and filters, >= 0."""
+    rare_decay: float = 0.0
+    """Decoupled weight decay of vectors for tokens in a row, >= 0: what is seen once fades until it is seen
+    again."""
     batch: int = 256
     """Examples a step, >= 1."""
     epochs: float = 0.0

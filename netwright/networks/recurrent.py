@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from netwright.base.schema import Choice, Field, InputSpec
 from netwright.networks.family import AbstractFamily, Features, Machine, State
 from netwright.networks.inputs import Inputs
-from netwright.networks.inputs.steps import Steps, mask, ordered, pooled, reversed_steps
+from netwright.networks.inputs.steps import FEW, PLACES, Steps, mask, ordered, pooled, reversed_steps
 from netwright.networks.parts import ranges
 from netwright.networks.parts.dropout import Dropout
 from netwright.networks.parts.speaking import Heard, Speaker
@@ -43,6 +43,10 @@ class Recurrent(AbstractFamily):
         """Features of a step, 2-8192."""
         dropout: float = 0.2
         """Share left out at random in training, between layers and before the head, 0-0.9."""
+        grams: int = 1
+        """Tokens in a row, at most, that have a vector of their own beside those of tokens, 1-8."""
+        places: int = 16_384
+        """Vectors for tokens in a row of one length, which share them by a hash, 1-1048576."""
 
         def __post_init__(self) -> None:
             """Checks all settings, and names every one that is out of range.
@@ -51,7 +55,7 @@ class Recurrent(AbstractFamily):
                 RecipeError: If any is.
             """
             wide = {"depth": (1, 20), "width": (2, 8192), "embedding": (2, 8192), "dropout": (0.0, 0.9)}
-            ranges.check(self, wide)
+            ranges.check(self, {**wide, "grams": (1, 8), "places": (1, 2**20)})
 
     def __init__(self, config: Config, spec: InputSpec) -> None:
         super().__init__(config, spec)
@@ -121,14 +125,16 @@ class Recurrent(AbstractFamily):
         }
 
     def extend(self, inputs: Mapping[str, Tensor], state: Any) -> tuple[Tensor, Any]:
-        """Features of new steps; the state of each layer is kept."""
+        """Features of new steps; the state of each layer is kept, and the tokens that the next look back on."""
         tower: Any = self.towers[0]
-        x, _ = tower.steps(inputs)
+        before, last_BG = state or (None, None)
+        x, _ = tower.steps(inputs, last_BG)
+        last_BG = tower.steps.last(inputs[tower.steps.key], last_BG)
         states = []
         for layer, forth in enumerate(tower.forth):
-            x, after = forth(x, state[layer] if state else None)
+            x, after = forth(x, before[layer] if before else None)
             states.append(after)
-        return x.unsqueeze(0), states
+        return x.unsqueeze(0), (states, last_BG)
 
     def encode(self, inputs: Mapping[str, Tensor]) -> Features:
         """Features of a batch: pooled (1, B, D), or a vector a step (1, B, T, D) where a step is answered."""
@@ -186,17 +192,20 @@ def _for_answering(spec: InputSpec, minutes: float, machine: Machine) -> dict[st
 
 def _for_writing(spec: InputSpec, machine: Machine) -> dict[str, Choice]:
     tokens = spec.examples * spec.inputs[0].shape[0] // 4  # windows begin every quarter of a window
-    size = f"about {tokens:,} training tokens"
+    size, few = f"about {tokens:,} training tokens", spec.inputs[0].sizes[0] < FEW
     return {
         "network.cell": Choice(value="lstm", why="carries what matters over many steps"),
         "network.depth": Choice(value=1, why="a second layer costs more than it gains in minutes"),
         "network.width": Choice(value=384, why=size),
         "network.embedding": Choice(value=128, why=size),
+        "network.grams": Choice(value=7 if few else 2, why="what a few tokens in a row say costs no sums"),
+        "network.places": Choice(value=PLACES, why=size),
         "network.dropout": Choice(value=0.0, why="the minutes end before it has learned by heart"),
         "learning.optimizer": Choice(value="muon", why="learns more from each step than AdamW"),
         "learning.muon_lr": Choice(value=0.02, why="does not depend on the width"),
         "learning.lr": Choice(value=0.005, why="for the head"),
         "learning.embedding_lr": Choice(value=0.02, why="each row is looked up in few steps"),
+        "learning.rare_decay": Choice(value=3.0, why="what few tokens in a row say once is mostly chance"),
         "learning.weight_decay": Choice(value=0.01, why="a little against overfitting"),
         "learning.batch": Choice(value=16, why="many steps are worth more than large ones"),
         "learning.epochs": Choice(
@@ -240,7 +249,8 @@ class _Tower(nn.Module):
 
     def __init__(self, config: Recurrent.Config, field: Field, *, both: bool, stride: int) -> None:
         super().__init__()
-        self.steps = Steps(field, config.embedding, config.dropout, stride)
+        row = {"grams": config.grams, "places": config.places}
+        self.steps = Steps(field, config.embedding, config.dropout, stride, **row)
         self.both = both
         here, there = config.embedding, config.width * (2 if both else 1)
         self.forth, self.back = nn.ModuleList(), nn.ModuleList()

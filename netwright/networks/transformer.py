@@ -16,14 +16,12 @@ from netwright.base.schema import Choice, Field, InputSpec
 from netwright.networks.family import AbstractFamily, Features, Machine, State
 from netwright.networks.inputs.columns import Columns
 from netwright.networks.inputs.images import Patches
-from netwright.networks.inputs.steps import Steps, mask
+from netwright.networks.inputs.steps import FEW, PLACES, Steps, mask
 from netwright.networks.parts import ranges, stepping
 from netwright.networks.parts.attention import Cache, Layer, Memory, norm, rotary
 
 SHORT = 20.0
 """Minutes below which a narrower network learns more from many pairs than a wider one."""
-FEW, PLACES = 1_000, 65_536
-"""Tokens of a vocabulary of characters at most; vectors for tokens in a row of each length."""
 HEAD = 32
 """Width of a head at most: width / HEAD heads."""
 
@@ -263,6 +261,7 @@ def _for_writing(spec: InputSpec, machine: Machine) -> dict[str, Choice]:
         "learning.muon_lr": Choice(value=0.02, why="does not depend on the width"),
         "learning.lr": Choice(value=0.005, why="for the head"),
         "learning.embedding_lr": Choice(value=0.05, why="each row is looked up in few steps"),
+        "learning.rare_decay": Choice(value=3.0, why="what few tokens in a row say once is mostly chance"),
         "learning.beta1": Choice(value=0.8, why="few steps: a short memory"),
         "learning.weight_decay": Choice(value=0.01, why="a little against overfitting"),
         "learning.batch": Choice(value=16, why="many steps are worth more than large ones"),

@@ -154,7 +154,7 @@ def test_padding_changes_nothing(family: str, name: str) -> None:
 def writer(family: str) -> AbstractFamily:
     spec = InputSpec(inputs=(TEXT,), outputs=50, task="generate", needs="steps", causal=True, examples=500)
     torch.manual_seed(0)
-    settings = {"grams": 4, "places": 99} if family == "transformer" else {}
+    settings = {"grams": 4, "places": 99} if family in ("transformer", "recurrent") else {}
     made: AbstractFamily = FAMILIES[family](FAMILIES[family].Config(dropout=0.0, **settings), spec).eval()
     for weight in made.parameters():  # blocks that begin as the identity would hide a leak
         torch.nn.init.normal_(weight, std=0.2)

@@ -55,3 +55,17 @@ def test_vectors_of_tokens_in_a_row_learn_at_the_common_rate() -> None:
     rates = {id(param): group["lr"] for group in optimizer.param_groups for param in group["params"]}
     assert rates[id(made.table.weight)] == 0.1
     assert {rates[id(each.weight)] for each in made.grams} == {0.001}
+
+
+def test_vectors_of_tokens_in_a_row_fade_where_they_are_not_seen_again() -> None:
+    made = steps(3)
+    optimizers = Optimizers(made, Settings(lr=0.01, rare_decay=2.0, weight_decay=0.0))
+    tables = [each for each in made.modules() if isinstance(each, torch.nn.Embedding)]
+    before = [each.weight.detach().clone() for each in tables]
+    for param in made.parameters():
+        param.grad = torch.zeros_like(param)
+    optimizers.step(1.0)
+    for table, whole in zip(tables, before, strict=True):
+        left = 1.0 if table is made.table else 1 - 0.01 * 2.0
+        torch.testing.assert_close(table.weight, whole * left)
+    assert len(tables) == 3

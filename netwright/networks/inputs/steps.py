@@ -18,6 +18,9 @@ NARROW = 8
 """A vector of tokens in a row has so manieth part of the width: many narrow ones tell more than few wide."""
 MIXER, PRIME = 1_000_003, 2**31 - 1
 """What tokens in a row are hashed by; products stay below 2^63."""
+FEW, PLACES = 1_000, 65_536
+"""Tokens of a vocabulary of characters at most; vectors for tokens in a row of each length that a language
+model has."""
 ORDERED = ("tokens", "frames", "image")
 """Layouts whose examples have an order of steps."""
 
