@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from netwright.base.schema import Choice, Field, InputSpec
 from netwright.networks.family import AbstractFamily, Features, Machine, State
 from netwright.networks.inputs import Inputs
-from netwright.networks.inputs.steps import FEW, PLACES, Steps, mask, ordered, pooled, reversed_steps
+from netwright.networks.inputs.steps import PLACES, SMALL, Steps, corpus, mask, ordered, pooled, reversed_steps
 from netwright.networks.parts import ranges
 from netwright.networks.parts.dropout import Dropout
 from netwright.networks.parts.speaking import Heard, Speaker
@@ -90,10 +90,11 @@ class Recurrent(AbstractFamily):
 
     @classmethod
     def suits(cls, spec: InputSpec) -> int:
-        """Good on sequences, poor on pictures."""
+        """Good on sequences, best where the characters of a short text follow one another, poor on pictures."""
         layouts = {field.layout for field in spec.inputs}
-        if spec.needs == "steps" and not spec.causal:
-            return 95
+        if spec.needs == "steps":
+            tokens, few = corpus(spec) if spec.causal else (0, True)
+            return 95 if few and tokens < SMALL else 50
         return 50 if layouts & {"tokens", "frames"} else 10
 
     @classmethod
@@ -191,8 +192,8 @@ def _for_answering(spec: InputSpec, minutes: float, machine: Machine) -> dict[st
 
 
 def _for_writing(spec: InputSpec, machine: Machine) -> dict[str, Choice]:
-    tokens = spec.examples * spec.inputs[0].shape[0] // 4  # windows begin every quarter of a window
-    size, few = f"about {tokens:,} training tokens", spec.inputs[0].sizes[0] < FEW
+    tokens, few = corpus(spec)
+    size = f"about {tokens:,} training tokens"
     return {
         "network.cell": Choice(value="lstm", why="carries what matters over many steps"),
         "network.depth": Choice(value=1, why="a second layer costs more than it gains in minutes"),

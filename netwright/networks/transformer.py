@@ -16,7 +16,7 @@ from netwright.base.schema import Choice, Field, InputSpec
 from netwright.networks.family import AbstractFamily, Features, Machine, State
 from netwright.networks.inputs.columns import Columns
 from netwright.networks.inputs.images import Patches
-from netwright.networks.inputs.steps import FEW, PLACES, Steps, mask
+from netwright.networks.inputs.steps import PLACES, SMALL, Steps, corpus, mask
 from netwright.networks.parts import ranges, stepping
 from netwright.networks.parts.attention import Cache, Layer, Memory, norm, rotary
 
@@ -247,9 +247,8 @@ def _for_answering(spec: InputSpec, minutes: float, machine: Machine) -> dict[st
 
 def _for_writing(spec: InputSpec, machine: Machine) -> dict[str, Choice]:
     """A language model; rates as in the records of small ones (Jordan et al. 2024, modded-nanogpt)."""
-    tokens = spec.examples * spec.inputs[0].shape[0] // 4  # windows begin every quarter of a window
-    size = f"about {tokens:,} training tokens"
-    small, few = tokens < 20_000_000, spec.inputs[0].sizes[0] < FEW
+    tokens, few = corpus(spec)
+    size, small = f"about {tokens:,} training tokens", tokens < SMALL
     return {
         "network.depth": Choice(value=4 if small else 6, why=size),
         "network.width": Choice(value=128 if small else 256, why=size),
@@ -263,7 +262,7 @@ def _for_writing(spec: InputSpec, machine: Machine) -> dict[str, Choice]:
         "learning.embedding_lr": Choice(value=0.05, why="each row is looked up in few steps"),
         "learning.rare_decay": Choice(value=3.0, why="what few tokens in a row say once is mostly chance"),
         "learning.beta1": Choice(value=0.8, why="few steps: a short memory"),
-        "learning.weight_decay": Choice(value=0.01, why="a little against overfitting"),
+        "learning.weight_decay": Choice(value=0.1, why="the text is read more than once"),
         "learning.batch": Choice(value=16, why="many steps are worth more than large ones"),
         "learning.epochs": Choice(
             value=float(min(10.0, max(2.0, 4e7 / max(1, tokens)))), why=f"enough for {size}"

@@ -18,6 +18,7 @@ from netwright.base.schema import JSON, Shape
 from netwright.data.kinds.text import Text
 from netwright.data.packed import Packed
 from netwright.data.tokens import BEGIN, FIRST, Codes
+from netwright.networks.inputs.steps import WINDOWS
 from netwright.objectives import metrics, ngrams, sequences
 from netwright.tasks.settings import make
 from netwright.tasks.task import AbstractTask, Claim, Rival
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
     from netwright.data.table import Rows, Table
 
 STATISTICS = ("nats", "tokens", "hits", "characters")
-STRIDE = 4
-"""Training windows begin every so manieth part of a window."""
 AT_ONCE = 200_000
 """Characters that are cut into tokens together."""
 
@@ -105,7 +104,7 @@ class Generate(AbstractTask):
         text = _text(inputs)
         codes, context = encode(text, table, rows), text.longest
         if learn:
-            begins = np.arange(0, max(1, len(codes) - context), max(1, context // STRIDE))
+            begins = np.arange(0, max(1, len(codes) - context), max(1, context // WINDOWS))
             inputs_, later = _windows(codes, begins, context, 0)
         else:
             half = max(1, context // 2)

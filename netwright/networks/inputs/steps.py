@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from netwright.base.schema import LENGTHS, Field
+from netwright.base.schema import LENGTHS, Field, InputSpec
 from netwright.networks.inputs.images import Normalise
 from netwright.networks.parts.dropout import Dropout
 
@@ -18,11 +18,19 @@ NARROW = 8
 """A vector of tokens in a row has so manieth part of the width: many narrow ones tell more than few wide."""
 MIXER, PRIME = 1_000_003, 2**31 - 1
 """What tokens in a row are hashed by; products stay below 2^63."""
-FEW, PLACES = 1_000, 65_536
-"""Tokens of a vocabulary of characters at most; vectors for tokens in a row of each length that a language
-model has."""
+FEW, PLACES, SMALL = 1_000, 65_536, 20_000_000
+"""Of language models: tokens of a vocabulary of characters at most; vectors for tokens in a row of each length;
+tokens of a corpus that a small network suits."""
+WINDOWS = 4
+"""Training windows of a language model that hold each token."""
 ORDERED = ("tokens", "frames", "image")
 """Layouts whose examples have an order of steps."""
+
+
+def corpus(spec: InputSpec) -> tuple[int, bool]:
+    """About how many tokens a language model learns from, and whether they are as few as characters are."""
+    field = spec.inputs[0]
+    return spec.examples * field.shape[0] // WINDOWS, field.sizes[0] < FEW
 
 
 def ordered(field: Field) -> bool:
