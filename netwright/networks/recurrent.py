@@ -15,7 +15,7 @@ from netwright.base.schema import Choice, Field, InputSpec
 from netwright.networks.family import AbstractFamily, Features, Machine, State
 from netwright.networks.inputs import Inputs
 from netwright.networks.inputs.steps import PLACES, SMALL, Steps, corpus, mask, ordered, pooled, reversed_steps
-from netwright.networks.parts import ranges
+from netwright.networks.parts import ranges, stepping
 from netwright.networks.parts.dropout import Dropout
 from netwright.networks.parts.speaking import Heard, Speaker
 
@@ -128,9 +128,15 @@ class Recurrent(AbstractFamily):
     def extend(self, inputs: Mapping[str, Tensor], state: Any) -> tuple[Tensor, Any]:
         """Features of new steps; the state of each layer is kept, and the tokens that the next look back on."""
         tower: Any = self.towers[0]
-        before, last_BG = state or (None, None)
+        code_BT = inputs[tower.steps.key]
+        if state and stepping.suits(code_BT) and isinstance(tower.forth[0], nn.LSTM):
+            if not isinstance(state, stepping.Carried):
+                state = stepping.Carried.of(stepping.entry_of(tower.steps), tower.forth, *state)
+            found_D, carried = state.extended(int(code_BT))
+            return torch.from_numpy(found_D).view(1, 1, 1, -1), carried
+        before, last_BG = state.whole() if isinstance(state, stepping.Carried) else state or (None, None)
         x, _ = tower.steps(inputs, last_BG)
-        last_BG = tower.steps.last(inputs[tower.steps.key], last_BG)
+        last_BG = tower.steps.last(code_BT, last_BG)
         states = []
         for layer, forth in enumerate(tower.forth):
             x, after = forth(x, before[layer] if before else None)

@@ -129,7 +129,7 @@ class Transformer(AbstractFamily):
     def extend(self, inputs: Mapping[str, Tensor], state: Any) -> tuple[Tensor, Any]:
         """Features of new steps; keys and values of the steps before are kept, as far back as was learned."""
         before: Cache | stepping.Ring = state or Cache()
-        if stepping.suits(inputs[self.key], before):
+        if before.steps and stepping.suits(inputs[self.key]):
             found_D, ring = self._ring(before).extended(int(inputs[self.key]))
             return torch.from_numpy(found_D).view(1, 1, 1, -1), ring
         cache = before if isinstance(before, Cache) else before.cache()

@@ -1,4 +1,4 @@
-"""One step of one example at a time through layers of attention: in numpy, whose calls cost little."""
+"""One step of one example at a time, through attention or an LSTM: in numpy, whose calls cost little."""
 
 # H = heads, S = steps kept, D = width, E = width of a head
 
@@ -92,9 +92,56 @@ class Ring:
         return _norm(x_D), replace(self, steps=self.steps + 1, last=(code, *self.last)[: len(self.last)])
 
 
-def entry_of(steps: Steps, mark_D: Tensor) -> Entry:
+@dataclass(frozen=True)
+class Carried:
+    """What an LSTM carries from one token of one example to the next.
+
+    Attributes:
+        entry: From a token and those before it, the last one first, to the first features.
+        layers: Weights (4 * D, in + D) and biases (4 * D,) of each layer, of input and state side by side.
+        state: What each layer gave last, and its cell, (D,) each.
+        last: The last tokens, as many as the entry looks back on, the last first.
+    """
+
+    entry: Entry
+    layers: list[tuple[Floats, Floats]]
+    state: list[tuple[Floats, Floats]]
+    last: tuple[int, ...]
+
+    @classmethod
+    def of(
+        cls, entry: Entry, cells: Iterable[Any], state: Iterable[tuple[Tensor, Tensor]], last_BG: Tensor
+    ) -> Carried:
+        """What goes on from the state of these cells, of one example."""
+        layers = []
+        for cell in cells:
+            weight = torch.cat([cell.weight_ih_l0, cell.weight_hh_l0], dim=1)
+            layers.append((weight.detach().numpy(), (cell.bias_ih_l0 + cell.bias_hh_l0).detach().numpy()))
+        kept = [(given[0, 0].numpy(), cell[0, 0].numpy()) for given, cell in state]
+        return cls(entry, layers, kept, tuple(last_BG[0].tolist()[::-1]))
+
+    def whole(self) -> tuple[list[tuple[Tensor, Tensor]], Tensor]:
+        """The same for torch."""
+        pairs = [tuple(torch.from_numpy(each).view(1, 1, -1) for each in pair) for pair in self.state]
+        return pairs, torch.tensor([self.last[::-1]], dtype=torch.int64)  # type: ignore[return-value]
+
+    def extended(self, code: int) -> tuple[Floats, Carried]:
+        """The features of one more token, and what goes on after it."""
+        x_D, state = self.entry(code, self.last), []
+        for (weight, bias), (given_D, held_D) in zip(self.layers, self.state, strict=True):
+            into_4D = weight @ np.concatenate([x_D, given_D]) + bias
+            width = len(held_D)
+            takes_D, keeps_D = _sigmoid(into_4D[: 2 * width]).reshape(2, width)
+            cell_D = keeps_D * held_D + takes_D * np.tanh(into_4D[2 * width : 3 * width])
+            x_D = _sigmoid(into_4D[3 * width :]) * np.tanh(cell_D)
+            state.append((x_D, cell_D))
+        return x_D, replace(self, state=state, last=(code, *self.last)[: len(self.last)])
+
+
+def entry_of(steps: Steps, mark_D: Tensor | None = None) -> Entry:
     """What tokens become before the first layer."""
-    table, own_D = steps.table.weight.detach().numpy(), mark_D.detach().numpy()
+    table = steps.table.weight.detach().numpy()
+    own_D = np.zeros(table.shape[1], dtype=np.float32) if mark_D is None else mark_D.detach().numpy()
     tables = [each.weight.detach().numpy() for each in steps.grams]  # type: ignore[operator]
     join = steps.join.weight.detach().numpy() if tables else table
 
@@ -108,11 +155,11 @@ def entry_of(steps: Steps, mark_D: Tensor) -> Entry:
     return entry
 
 
-def suits(code_BT: Tensor, state: Cache | Ring) -> bool:
-    """Whether this is one token of one example, after others, where numpy and torch share memory."""
+def suits(code_BT: Tensor) -> bool:
+    """Whether this is one token of one example, where numpy and torch share memory."""
     if code_BT.dtype != torch.int64 or code_BT.shape != (1, 1) or torch.is_grad_enabled():
         return False
-    return code_BT.device.type == "cpu" and state.steps > 0
+    return code_BT.device.type == "cpu"
 
 
 def _laid(kept_HSE: Floats, steps: int, reach: int) -> Floats:
@@ -133,4 +180,10 @@ def _turned(place: int, width: int) -> tuple[Floats, Floats]:
 def _norm(x: Floats) -> Floats:
     square = np.add.reduce(x * x, axis=-1, keepdims=True)
     found: Floats = x / np.sqrt(square * np.float32(1 / x.shape[-1]) + np.float32(EPSILON))
+    return found
+
+
+def _sigmoid(x: Floats) -> Floats:
+    """1 / (1 + e^-x), by tanh, which never overflows."""
+    found: Floats = np.tanh(x * np.float32(0.5)) * np.float32(0.5) + np.float32(0.5)
     return found
