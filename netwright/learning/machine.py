@@ -61,17 +61,18 @@ def arithmetic(threads: int) -> Iterator[None]:
     """Deterministic arithmetic on so many threads; the caller's own settings and draws come back after."""
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # else a GPU refuses to be deterministic
     before = torch.get_num_threads()
-    deterministic = torch.are_deterministic_algorithms_enabled()
-    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
+    strictness = torch.get_deterministic_debug_mode()
     random_state = torch.get_rng_state()
     torch.set_num_threads(threads or cores())
-    torch.use_deterministic_algorithms(True)
+    torch.set_deterministic_debug_mode(
+        "error"
+    )  # use_deterministic_algorithms imports torch's compiler: seconds
     torch.set_flush_denormal(True)
     try:
         yield
     finally:
         torch.set_num_threads(before)
-        torch.use_deterministic_algorithms(deterministic, warn_only=warn_only)
+        torch.set_deterministic_debug_mode(strictness)
         torch.set_flush_denormal(False)
         torch.set_rng_state(random_state)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -14,7 +14,100 @@ NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
 NEWTON_SCHULZ_STEPS = 4
 
 
-class Muon(torch.optim.Optimizer):
+class Optimizer:
+    """Groups of parameters with settings of their own, and tensors of state for each parameter.
+
+    As `torch.optim.Optimizer`, but for what that one costs: its first step imports torch's compiler, which
+    takes seconds, and each step passes through its hooks.
+
+    Attributes:
+        param_groups: "params" of each group, and its settings.
+        state: Tensors by name, for each parameter that has moved.
+    """
+
+    def __init__(self, groups: Sequence[Mapping[str, Any]]) -> None:
+        self.param_groups: list[dict[str, Any]] = [
+            {**group, "params": list(group["params"])} for group in groups
+        ]
+        self.state: dict[Tensor, dict[str, Tensor]] = {}
+
+    @property
+    def params(self) -> list[Tensor]:
+        """All parameters, in order."""
+        return [param for group in self.param_groups for param in group["params"]]
+
+    def step(self) -> None:
+        """One update of every parameter that has a gradient."""
+        raise NotImplementedError
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Drops all gradients."""
+        for group in self.param_groups:
+            for param in group["params"]:
+                param.grad = None
+
+    def state_dict(self) -> dict[str, Any]:
+        """The state by the number of each parameter."""
+        return {"state": {n: self.state[each] for n, each in enumerate(self.params) if each in self.state}}
+
+    def load_state_dict(self, found: Mapping[str, Any]) -> None:
+        """Puts back what `state_dict` gave."""
+        params = self.params
+        self.state = {
+            params[number]: {name: value.to(params[number].device) for name, value in state.items()}
+            for number, state in found["state"].items()
+        }
+
+
+class AdamW(Optimizer):
+    """Adam with decoupled weight decay, all parameters of a group in one call.
+
+    Reference: Loshchilov and Hutter 2019, https://arxiv.org/abs/1711.05101.
+    """
+
+    def __init__(
+        self, groups: Sequence[Mapping[str, Any]], *, lr: float, betas: tuple[float, float], eps: float = 1e-8
+    ) -> None:
+        super().__init__([{"lr": lr, "betas": betas, "eps": eps, **group} for group in groups])
+
+    @torch.no_grad()
+    def step(self) -> None:
+        """One update of every parameter that has a gradient."""
+        for group in self.param_groups:
+            params = [param for param in group["params"] if param.grad is not None]
+            if not params:
+                continue
+            states = [self.state.get(param) or self._begun(param) for param in params]
+            steps = [state["step"] for state in states]
+            torch._foreach_add_(steps, 1.0)
+            beta1, beta2 = group["betas"]
+            torch._fused_adamw_(
+                params,
+                [param.grad for param in params],
+                [state["exp_avg"] for state in states],
+                [state["exp_avg_sq"] for state in states],
+                [],
+                steps,
+                lr=group["lr"],
+                beta1=beta1,
+                beta2=beta2,
+                weight_decay=group["weight_decay"],
+                eps=group["eps"],
+                amsgrad=False,
+                maximize=False,
+            )
+
+    def _begun(self, param: Tensor) -> dict[str, Tensor]:
+        step = torch.zeros((), dtype=torch.float32, device=param.device)
+        self.state[param] = {
+            "step": step,
+            "exp_avg": torch.zeros_like(param),
+            "exp_avg_sq": torch.zeros_like(param),
+        }
+        return self.state[param]
+
+
+class Muon(Optimizer):
     """Momentum whose matrix is made nearly orthogonal before it is applied.
 
     Newton-Schulz runs in float32: bfloat16 is slower on most CPUs. Filters are flattened to
@@ -33,11 +126,12 @@ class Muon(torch.optim.Optimizer):
         weight_decay: float = 0.0,
         parts: Mapping[int, int] | None = None,
     ) -> None:
-        super().__init__(list(params), {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
+        settings = {"lr": lr, "momentum": momentum, "weight_decay": weight_decay}
+        super().__init__([{"params": params, **settings}])
         self._parts = dict(parts or {})
 
     @torch.no_grad()
-    def step(self, closure: Any = None) -> None:  # type: ignore[override]
+    def step(self) -> None:
         """One update of every matrix that has a gradient."""
         for group in self.param_groups:
             alike: dict[tuple[int, ...], list[Tensor]] = {}
@@ -50,10 +144,9 @@ class Muon(torch.optim.Optimizer):
     def _update(self, params: list[Tensor], parts: int, group: dict[str, Any]) -> None:
         directions: list[Tensor] = []
         for param in params:
-            state = self.state[param]
-            if "momentum" not in state:
-                state["momentum"] = torch.zeros_like(param)
-            momentum = state["momentum"]
+            momentum = self.state.setdefault(param, {}).get("momentum")
+            if momentum is None:
+                momentum = self.state[param]["momentum"] = torch.zeros_like(param)
             assert param.grad is not None
             momentum.lerp_(param.grad, 1 - group["momentum"])
             directions += param.grad.lerp(momentum, group["momentum"]).flatten(1).chunk(parts)
@@ -81,7 +174,7 @@ class Optimizers:
 
     def __init__(self, module: nn.Module, settings: Settings) -> None:
         matrices, rest = _groups(module, settings.optimizer == "muon")
-        self.each: list[torch.optim.Optimizer] = []
+        self.each: list[Optimizer | torch.optim.Optimizer] = []
         if matrices:
             rates = {"lr": settings.muon_lr, "weight_decay": settings.weight_decay}
             self.each.append(Muon(matrices, **rates, parts=_parts(module)))
@@ -103,9 +196,9 @@ class Optimizers:
         ]
         groups = [group for group in groups if group["params"]]
         if groups:
-            betas = (settings.beta1, settings.beta2)
-            fused = all(param.dtype == torch.float32 for param in rest)
-            self.each.append(torch.optim.AdamW(groups, lr=settings.lr, betas=betas, eps=1e-8, fused=fused))
+            alike = all(param.dtype == torch.float32 for param in rest)
+            adam: Any = AdamW if alike else torch.optim.AdamW  # a module of the user's own may be of any type
+            self.each.append(adam(groups, lr=settings.lr, betas=(settings.beta1, settings.beta2), eps=1e-8))
         self._peaks = [[group["lr"] for group in one.param_groups] for one in self.each]
 
     def step(self, rate: float) -> None:

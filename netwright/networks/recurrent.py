@@ -213,7 +213,7 @@ def _for_writing(spec: InputSpec, machine: Machine) -> dict[str, Choice]:
         "learning.lr": Choice(value=0.005, why="for the head"),
         "learning.embedding_lr": Choice(value=0.02, why="each row is looked up in few steps"),
         "learning.rare_decay": Choice(value=3.0, why="what few tokens in a row say once is mostly chance"),
-        "learning.weight_decay": Choice(value=0.01, why="a little against overfitting"),
+        "learning.weight_decay": Choice(value=0.1, why="the text is read more than once"),
         "learning.batch": Choice(value=16, why="many steps are worth more than large ones"),
         "learning.epochs": Choice(
             value=float(min(10.0, max(2.0, 4e7 / max(1, tokens)))), why=f"enough for {size}"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import math
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +19,7 @@ from netwright.data.batches import TensorFeed
 from netwright.data.packed import Packed
 from netwright.learning import checkpoint, machine, planning, schedules
 from netwright.learning.loop import learn
-from netwright.learning.optimizers import Muon, Optimizers, orthogonal
+from netwright.learning.optimizers import AdamW, Muon, Optimizers, orthogonal
 from netwright.learning.stopping import History
 from netwright.learning.trainee import Settings
 from netwright.modules import ModuleTrainee
@@ -324,3 +326,30 @@ def test_what_is_measured_after_learning_shortens_it_by_what_an_evaluation_took(
     assert 185 <= fits(0.0) <= 195, "a guess of .1 s is kept of 2 s"
     assert 140 <= fits(0.1) <= 165, "three evaluations' worth of .1 s, and up to .2 s of evaluations"
     assert 65 <= fits(0.4) <= 85, "never more than .8 s is kept"
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.1])
+def test_adamw_takes_the_steps_of_torch_bit_for_bit(decay: float) -> None:
+    torch.manual_seed(0)
+    ours, theirs = ([torch.randn(4, 3, requires_grad=True) for _ in range(2)] for _ in range(2))
+    with torch.no_grad():
+        for a, b in zip(ours, theirs, strict=True):
+            b.copy_(a)
+    rate, betas = 0.01, (0.8, 0.95)
+    mine = AdamW([{"params": ours, "weight_decay": decay}], lr=rate, betas=betas)
+    torchs = torch.optim.AdamW([{"params": theirs, "weight_decay": decay}], lr=rate, betas=betas, fused=True)
+    for step in range(20):
+        slopes = [torch.randn(4, 3), torch.randn(4, 3) if step % 3 else None]  # one is not always in play
+        for params in (ours, theirs):
+            for param, slope in zip(params, slopes, strict=True):
+                param.grad = None if slope is None else slope.clone()
+        mine.step(), torchs.step()
+        mine.zero_grad(), torchs.zero_grad()
+    assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
+
+
+def test_learning_does_not_import_the_compiler() -> None:
+    code = "import sys; from netwright import build; "
+    code += "build.fit({'a': [.1, .7, .3] * 20, 'y': [0, 1] * 30}, target='y', set={'learning.epochs': 1}); "
+    code += "sys.exit('torch._dynamo' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

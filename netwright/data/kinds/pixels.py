@@ -41,6 +41,10 @@ def pixels_of(cells: pl.Series) -> npt.NDArray[np.uint8] | None:
 
 def sources_of(cells: pl.Series) -> list[decoding.Source]:
     """Paths and encoded bytes; None for what is neither."""
+    import polars as pl
+
+    if isinstance(cells.dtype, pl.Array | pl.List):  # decoded already: as Python's numbers they fill the memory
+        return [None] * len(cells)
     listed = cells.to_list()
     bare = [cell.get("bytes") or cell.get("path") if isinstance(cell, dict) else cell for cell in listed]
     return [cell if isinstance(cell, str | bytes) else None for cell in bare]
