@@ -22,6 +22,7 @@ from netwright.learning.machine import free_memory
 from netwright.serving.bundle import Bundle, checked_name
 from netwright.serving.header import damaged
 from netwright.serving.plain import Unfit, from_plain
+from netwright.serving.planned import Shapes
 from netwright.tasks import TASKS
 from netwright.tasks.network import Network, build
 from netwright.tasks.task import AbstractTask
@@ -139,7 +140,7 @@ def _network(bundle: Bundle, task: AbstractTask, spec: InputSpec, name: str) -> 
     """The network with the file's weights; its shapes are known and compared before any memory is taken."""
     asked, config = bundle.network["name"], bundle.network["config"]
     few = _no_more_than(len(bundle.weights))
-    with _plainly(name, "its network cannot be built"), few, torch.device("meta"):
+    with _plainly(name, "its network cannot be built"), few, torch.device("meta"), Shapes():
         planned = build(asked, config, spec, task).state_dict()
     _compare(planned, bundle.weights, name)
     _check_memory(planned, name)

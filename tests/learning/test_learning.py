@@ -212,7 +212,7 @@ def test_out_of_memory_halves_what_is_taken_at_once_and_learns_the_same() -> Non
     plain = trainee.loss
 
     def scarce(batch: object) -> Tensor:
-        if len(batch.example_B) > 16:  # type: ignore[attr-defined]
+        if len(batch.example_B) > 16:
             raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
         return plain(batch)  # type: ignore[arg-type]
 
@@ -343,8 +343,9 @@ def test_adamw_takes_the_steps_of_torch_bit_for_bit(decay: float) -> None:
         for params in (ours, theirs):
             for param, slope in zip(params, slopes, strict=True):
                 param.grad = None if slope is None else slope.clone()
-        mine.step(), torchs.step()
-        mine.zero_grad(), torchs.zero_grad()
+        for optimizer in (mine, torchs):
+            optimizer.step()
+            optimizer.zero_grad()
     assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
 
 
