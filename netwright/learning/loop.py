@@ -193,13 +193,13 @@ def _step(learner: Learner) -> None:
     learner.step += 1
 
 
-def _backward(learner: Learner, batch: Any) -> Tensor:
+def _backward(learner: Learner, batch: Any) -> Any:
     """Gradients of the weighted mean loss, part by part; the loss itself, detached."""
     parts, sharing = learner.plan.segment.accumulate, learner.sharing
     examples = len(batch.example_B)
     size = math.ceil(examples / parts)
     weight = examples if batch.weight_B is None else batch.weight_B.sum()
-    total = torch.zeros((), device=learner.params[0].device)
+    total: Any = 0.0
     for start in range(0, examples, size):
         part = batch if parts == 1 else batch.part(start, start + size)
         if sharing is None:

@@ -77,9 +77,9 @@ class AdamW(Optimizer):
             params = [param for param in group["params"] if param.grad is not None]
             if not params:
                 continue
-            states = [self.state.get(param) or self._begun(param) for param in params]
-            steps = [state["step"] for state in states]
-            torch._foreach_add_(steps, 1.0)
+            step = self._state(group["params"][0])["step"]  # a count for each would take longer than small sums
+            step += 1.0
+            states = [self._state(param) for param in params]
             beta1, beta2 = group["betas"]
             torch._fused_adamw_(
                 params,
@@ -87,7 +87,7 @@ class AdamW(Optimizer):
                 [state["exp_avg"] for state in states],
                 [state["exp_avg_sq"] for state in states],
                 [],
-                steps,
+                [step] * len(params),
                 lr=group["lr"],
                 beta1=beta1,
                 beta2=beta2,
@@ -97,14 +97,13 @@ class AdamW(Optimizer):
                 maximize=False,
             )
 
-    def _begun(self, param: Tensor) -> dict[str, Tensor]:
-        step = torch.zeros((), dtype=torch.float32, device=param.device)
-        self.state[param] = {
-            "step": step,
-            "exp_avg": torch.zeros_like(param),
-            "exp_avg_sq": torch.zeros_like(param),
-        }
-        return self.state[param]
+    def _state(self, param: Tensor) -> dict[str, Tensor]:
+        found = self.state.get(param)
+        if found is None:
+            step = torch.zeros((), dtype=torch.float32, device=param.device)
+            found = {"step": step, "exp_avg": torch.zeros_like(param), "exp_avg_sq": torch.zeros_like(param)}
+            self.state[param] = found
+        return found
 
 
 class Muon(Optimizer):
