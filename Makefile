@@ -1,5 +1,6 @@
 PY ?= python3
 V := .venv
+B := .venv-bench
 PIP_ARGS ?=
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 # Without byte code every import of torch compiles it again: seconds, each time.
@@ -29,6 +30,11 @@ $(V)/.dev: $(V)/bin/python pyproject.toml constraints.txt
 	@$(call install,.[dev])
 	touch $@ $(V)/.core
 
+$(B)/.peers: pyproject.toml constraints.txt benchmarks/peers.txt
+	$(PY) -m venv $(B)
+	$(B)/bin/python -m pip install -q --disable-pip-version-check $(PIP_ARGS) -r benchmarks/peers.txt -e '.[dev]'
+	touch $@
+
 demo: $(V)/.core
 	$(V)/bin/netwright demo
 
@@ -41,12 +47,13 @@ check: $(V)/.dev
 	$(V)/bin/mypy
 	$(V)/bin/python -m pytest -q -n 2 --dist worksteal
 
-bench: $(V)/.dev
-	$(V)/bin/python benchmarks/speed.py
-	$(V)/bin/python benchmarks/against_sklearn.py
+bench: $(B)/.peers
+	$(B)/bin/python benchmarks/speed.py
+	$(B)/bin/python benchmarks/throughput.py
+	$(B)/bin/python benchmarks/against_sklearn.py
 
 torture: $(V)/.dev
 	$(V)/bin/python -m pytest -q -m slow tests/torture
 
 clean:
-	rm -rf $(V)
+	rm -rf $(V) $(B)
