@@ -144,9 +144,10 @@ def _train(prepared: Prepared, asked: Request, folder: Folder, older: Recipe | N
     if linear and rival.is_better(linear, best, asked, prepared):
         settled = {**settled, "kept": rival.kept(linear, best)}
         best = linear.instead_of(best)
-    task, rows, inputs = prepared.task, prepared.split.select, prepared.inputs
-    settled = {**settled, **task.settle(best.network, select.inputs, select.target)}
-    settled = {**settled, **task.take_in(best.network, prepared.decoded, rows, inputs)}
+    task, rows = prepared.task, prepared.split.select
+    told = task.take_in(best.network, prepared.decoded, rows, prepared.inputs)
+    select = training.part(prepared, rows) if told else select  # as they look now
+    settled = {**settled, **told, **task.settle(best.network, select.inputs, select.target)}
     choices |= {recipe.OUTCOME + name: choice for name, choice in settled.items()}
     return outcome.finish(
         outcome.Ending(

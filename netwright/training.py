@@ -34,11 +34,11 @@ if TYPE_CHECKING:
 
 WATCHED = {"pooled": 2_000, "steps": 400, "decoder": 400}
 """Windows that are watched while a network learns, by what is answered: all of them would take too long."""
-CALIBRATED = 5
+CALIBRATED = 10
 """Windows that are calibrated on, at most, for each that is watched."""
-TIMED = 16
+TIMED = 64
 """Examples that tell how long one takes."""
-LOOKING = 0.01
+LOOKING = 0.03
 """Share of learning's time that one look at the windows may take."""
 
 

@@ -280,7 +280,7 @@ class Recommend(AbstractTask):
         counted_N = (code_N > 0) & self._wished(table)[rows]
         self.clock = self.clock.going_on(code_N[counted_N] - FIRST, day_N[counted_N])
         head.register_buffer("heat_SWI", self.clock.heat_SWI, persistent=False)
-        why = "validation rows, which have chosen all they choose, are counted as demand too"
+        why = "interactions of validation rows are demand too, for what came after each of them"
         return {"counted": Choice(value=int(counted_N.sum()), why=why, by="measured")}
 
     def loss(self, output_KBO: Tensor, target: Tensor) -> Tensor:

@@ -246,7 +246,7 @@ class AbstractTask(ABC):
         return {}
 
     def take_in(self, network: nn.Module, table: Table, rows: Rows, inputs: Inputs) -> Mapping[str, Choice]:
-        """Takes in what validation rows tell beside what is learned, now that they have chosen all they choose.
+        """Takes in what validation rows tell beside what is learned, now that learning has ended.
 
         Args:
             network: The trained network.
