@@ -70,7 +70,10 @@ def complete(ending: Ending, tell: Callable[[Event], None]) -> Run:
     tests = ending.prepared.split.test
     opened = None
     if len(tests) and not interrupted:
+        said = len(ending.prepared.findings)
         ending, test = _opened(ending)
+        for finding in ending.prepared.findings[said:]:
+            tell(Event(type="finding", data=vars(finding)))
         opened = _measure(ending, task, test)
     recipe = final_recipe(ending)
     card = make_card(_facts(ending, recipe, task, opened, _validated(ending, task, select)))

@@ -81,6 +81,22 @@ def test_what_was_learned_by_chance_is_taken_back_to_the_linear_forecast() -> No
     assert 0.0 <= float(choice["learned"].value) < 1.0  # type: ignore[arg-type]
 
 
+def test_where_answers_take_long_evenly_fewer_windows_are_measured_and_it_is_said(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    plain, heard = training.NetworkTrainee.timed, []
+    monkeypatch.setattr(training.NetworkTrainee, "timed", lambda self: (1.0, plain(self)[1]))
+    monkeypatch.setattr(training, "FEWEST", 7)
+    asked = {"horizon": 12, "network": "convolutional", "set": {"kind.load.back": 48}}
+    found = build.fit(series(), minutes=0.05, listen=heard.append, **asked)
+    said = [event.data for event in heard if event.type == "finding" and event.data["name"] == "test rows"]
+    assert len(said) == 1 and "7 of them, evenly spaced" in str(said[0]["done"])
+    assert any(each["name"] == "test rows" for each in found.card["findings"])
+    heard.clear()
+    again = build.fit(series(), minutes=0.05, listen=heard.append, **{**asked, "set": {"learning.epochs": 1}})
+    assert not any(each["name"] == "test rows" for each in again.card["findings"]), "no clock, no rows left out"
+
+
 def test_a_test_row_changes_nothing_that_is_fitted() -> None:
     plain = series()
     other = plain.with_columns(
