@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from netwright.outcome import Folder
 
 Listen = Callable[[Event], None]
+CHOOSING = ("select", "calibrate")
+"""Parts of the validation rows."""
 BESIDE = 0.05
 """Share of the minutes that simpler means may take."""
 
@@ -114,11 +116,11 @@ def _train(prepared: Prepared, asked: Request, folder: Folder, older: Recipe | N
     prepared = _with_task_settings(prepared, choices)
     read_seconds = time.monotonic() - asked.started
     folder.begin(prepared, asked, choices)
-    linear = rival.train(prepared, parts, asked.seed, asked.minutes)
+    linear, task = rival.train(prepared, parts, asked.seed, asked.minutes), prepared.task
     settled: Mapping[str, Choice] = {}
     seconds = math.inf if older else BESIDE * 60.0 * asked.minutes  # a recipe says what was chosen
     memory, select = asked.bytes or machine.may_hold(), parts["select"]
-    choices |= prepared.task.study(select.inputs, select.target, seconds=seconds, memory=memory)
+    choices |= task.study(select.inputs, select.target, seconds=seconds, memory=memory)
     job = replace(
         job,
         folder=folder.checkpoints,
@@ -135,16 +137,16 @@ def _train(prepared: Prepared, asked: Request, folder: Folder, older: Recipe | N
     if linear and linear.ended["reason"] == "interrupted":
         best = linear
     else:
-        start = linear if prepared.task.least_squares else None
+        start = linear if task.least_squares else None
         mirrors = training.may_mirror(prepared)
         best = training.train_one(job, prepared, parts, tell, mirrors=mirrors, start=start)
-        parts["calibrate"] = best.calibrates(parts["calibrate"])
+        parts |= {name: best.watches(parts[name], training.WATCHED[task.needs]) for name in CHOOSING}
         if start is not None:
             best, settled = rival.leaned(best, start, prepared, parts)
     if linear and rival.is_better(linear, best, asked, prepared):
         settled = {**settled, "kept": rival.kept(linear, best)}
         best = linear.instead_of(best)
-    task, rows = prepared.task, prepared.split.select
+    rows = prepared.split.select
     told = task.take_in(best.network, prepared.decoded, rows, prepared.inputs)
     select = training.part(prepared, rows) if told else select  # as they look now
     settled = {**settled, **told, **task.settle(best.network, select.inputs, select.target)}

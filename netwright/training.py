@@ -34,8 +34,6 @@ if TYPE_CHECKING:
 
 WATCHED = {"pooled": 2_000, "steps": 400, "decoder": 400}
 """Windows that are watched while a network learns, by what is answered: all of them would take too long."""
-CALIBRATED = 10
-"""Windows that are calibrated on, at most, for each that is watched."""
 TIMED = 64
 """Examples that tell how long one takes."""
 LOOKING = 0.03
@@ -149,10 +147,11 @@ class Trained:
     loss: float
     pace: float = 0.0
 
-    def calibrates(self, part: Part) -> Part:
-        """The examples that are calibrated on: where windows are watched some times as many, evenly spaced."""
+    def watches(self, part: Part, most: int) -> Part:
+        """Validation examples after learning: where windows take so long that fewer than `most` were watched,
+        as many as were."""
         watched = self.plans[0].watched if self.plans else 0
-        return part.at_most(CALIBRATED * watched) if watched else part
+        return part.at_most(watched) if 0 < watched < most else part
 
     def affords(self, part: Part, minutes: float) -> Part:
         """As many of the test examples, evenly spaced, as are answered in a fifth of the minutes.

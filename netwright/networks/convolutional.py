@@ -18,7 +18,7 @@ from torch.nn import functional
 
 from netwright.base.errors import RecipeError
 from netwright.base.schema import Choice, Field, InputSpec
-from netwright.networks.family import AbstractFamily, Features, Machine
+from netwright.networks.family import AbstractFamily, Features, Machine, widest
 from netwright.networks.inputs import Inputs
 from netwright.networks.inputs.images import Normalise
 from netwright.networks.inputs.steps import Steps, mask, ordered
@@ -105,7 +105,7 @@ class Convolutional(AbstractFamily):
         """Width from the number of pictures, the stem from their size, passes from the data."""
         rows = max(1, spec.examples)
         if not any(field.layout == "image" for field in spec.inputs):
-            return _along_steps(spec, machine)
+            return _along_steps(spec, minutes, machine)
         side = min(min(field.shape[1:]) for field in spec.inputs if field.layout == "image")
         size = f"{rows:,} training pictures"
         batch = 256 if rows >= 20_000 else 64 if rows >= 500 else max(8, min(32, rows // 8))
@@ -158,13 +158,18 @@ def _tower(config: Convolutional.Config, field: Field, spec: InputSpec) -> nn.Mo
     return Along(steps, config.depth - 1, config.dropout, causal=spec.causal, shrink=pools)
 
 
-def _along_steps(spec: InputSpec, machine: Machine) -> dict[str, Choice]:
+def _along_steps(spec: InputSpec, minutes: float, machine: Machine) -> dict[str, Choice]:
     rows = max(1, spec.examples)
     size = f"{rows:,} training examples"
     frames = any(field.layout == "frames" for field in spec.inputs)
     most = 16 if spec.needs == "steps" and not spec.causal else 64
+    batch, width = max(8, min(most, rows // 16)), Choice(value=128 if rows < 50_000 else 256, why=size)
+    windows = next((field for field in spec.inputs if field.anchored), None)
+    if windows is not None:  # sums: four blocks of two filters three steps long, forth and twice back
+        value = widest((32, 64, 128), 6 * 24 * batch * windows.shape[0], minutes, machine)
+        width = Choice(value=value, why="as wide as the minutes hold")
     return {
-        "network.width": Choice(value=128 if rows < 50_000 else 256, why=size),
+        "network.width": width,
         "network.depth": Choice(
             value=4 if frames or spec.needs != "pooled" else 1,
             why="blocks that see farther and farther"
@@ -175,7 +180,7 @@ def _along_steps(spec: InputSpec, machine: Machine) -> dict[str, Choice]:
         "learning.optimizer": Choice(value="adamw", why="steady at this size"),
         "learning.lr": Choice(value=0.002, why="for filters of this width"),
         "learning.weight_decay": Choice(value=0.02, why="a little against overfitting"),
-        "learning.batch": Choice(value=max(8, min(most, rows // 16)), why=size),
+        "learning.batch": Choice(value=batch, why=size),
         "learning.epochs": Choice(value=float(max(12, min(80, 2e5 / rows))), why=f"enough for {size}"),
         "learning.decay": Choice(value=0.9, why="a long fall to zero"),
         "learning.ema": Choice(value=0.99, why="the mean of the last weights is steadier"),

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
@@ -44,6 +44,24 @@ class Machine:
     device: str = "cpu"
     threads: int = 1
     memory: int = 8_000_000_000
+
+
+PACE, STEPS = 2e10, 300
+"""Sums a second that a thread reaches on networks that read windows of series, and steps without which they
+learn nothing."""
+
+
+def widest(widths: Sequence[int], sums: float, minutes: float, machine: Machine) -> int:
+    """The widest network of which the minutes hold enough steps; the narrowest where they hold none.
+
+    Args:
+        widths: What may be chosen.
+        sums: Multiplications and additions of a step for each square of the width.
+        minutes: Those of the run.
+        machine: How many threads there are.
+    """
+    most = minutes * 60.0 * PACE * machine.threads / STEPS
+    return max((width for width in widths if sums * width**2 <= most), default=min(widths))
 
 
 class AbstractFamily(nn.Module, ABC):

@@ -5,14 +5,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from netwright.base.schema import Choice, Field, InputSpec
-from netwright.networks.family import AbstractFamily, Features, Machine, State
+from netwright.networks.family import AbstractFamily, Features, Machine, State, widest
 from netwright.networks.inputs import Inputs
 from netwright.networks.inputs.steps import PLACES, SMALL, Steps, corpus, mask, ordered, pooled, reversed_steps
 from netwright.networks.parts import ranges, stepping
@@ -108,17 +108,21 @@ class Recurrent(AbstractFamily):
         if spec.needs == "decoder":
             return _for_answering(spec, minutes, machine)
         size = f"{rows:,} training examples"
-        width = 96 if rows < 20_000 else 256
+        batch, width = max(8, min(64, rows // 16)), Choice(value=96 if rows < 20_000 else 256, why=size)
+        windows = next((field for field in spec.inputs if field.anchored), None)
+        if windows is not None:  # sums: four gates of input and state, both ways, small and so at half the pace
+            value = widest((32, 64, 96), 6 * 32 * batch * windows.shape[0], minutes, machine)
+            width = Choice(value=value, why="as wide as the minutes hold")
         return {
             "network.cell": Choice(value="lstm", why="carries what matters over many steps"),
             "network.depth": Choice(value=1, why="a second layer costs more than it gains"),
-            "network.width": Choice(value=width, why=size),
-            "network.embedding": Choice(value=width, why="as wide as the state"),
+            "network.width": width,
+            "network.embedding": replace(width, why="as wide as the state"),
             "network.dropout": Choice(value=0.3, why="few examples are soon learned by heart"),
             "learning.optimizer": Choice(value="adamw", why="steady at this size"),
             "learning.lr": Choice(value=0.003, why="for states of this width"),
             "learning.weight_decay": Choice(value=0.02, why="a little against overfitting"),
-            "learning.batch": Choice(value=max(8, min(64, rows // 16)), why=size),
+            "learning.batch": Choice(value=batch, why=size),
             "learning.epochs": Choice(value=float(max(10, min(60, 1.5e5 / rows))), why=f"enough for {size}"),
             "learning.decay": Choice(value=0.9, why="a long fall to zero"),
             "learning.ema": Choice(value=0.99, why="the mean of the last weights is steadier"),
