@@ -79,7 +79,7 @@ def leaned(
     Neither learning nor its end looked at these rows, so they tell what of it was chance (shrinkage).
     """
     task, rows = prepared.task, parts["calibrate"]
-    if not best.network.family.shown or not len(rows.target):
+    if not best.network.shown or not len(rows.target):
         return best, {}
     before, after = (observed(each.network, task, rows.inputs, rows.target) for each in (linear, best))
     losses = [

@@ -69,6 +69,7 @@ class AbstractFamily(nn.Module, ABC):
 
     Attributes:
         name: The word for it in `--network`.
+        linear: Whether a linear model is one of the family; such a family shows its inputs to the head itself.
         Config: Frozen keyword-only dataclass of its settings; the field docstrings are the help texts.
         width: D of the features it gives.
         members: K of the features it gives.
@@ -77,6 +78,7 @@ class AbstractFamily(nn.Module, ABC):
     """
 
     name: ClassVar[str]
+    linear: ClassVar[bool] = False
     Config: ClassVar[type[Any]]
     width: int
     members: int

@@ -28,6 +28,7 @@ class Feedforward(AbstractFamily):
     """Layers of weighted sums; each row on its own."""
 
     name = "feedforward"
+    linear = True
 
     @dataclass(frozen=True, kw_only=True)
     class Config:

@@ -14,6 +14,7 @@ from netwright.base.schema import InputSpec, Needs
 from netwright.data.packed import Packed, gather, sizes
 from netwright.networks import FAMILIES
 from netwright.networks.family import AbstractFamily
+from netwright.networks.inputs import Inputs
 from netwright.tasks.settings import make
 
 if TYPE_CHECKING:
@@ -28,13 +29,23 @@ SCORES_AT_ONCE = 64_000_000
 
 
 class Network(nn.Module):
-    """Features of the family, outputs of the task's head."""
+    """Features of the family, outputs of the task's head.
 
-    def __init__(self, family: AbstractFamily, head: nn.Module, needs: Needs = "pooled") -> None:
+    Attributes:
+        beside: The inputs as a linear model sees them, ahead of the features of a family that lacks them: what
+            such a family learns is added to the linear answers that it begins with.
+        shown: How many features, the first, are these, wherever they come from.
+    """
+
+    def __init__(
+        self, family: AbstractFamily, head: nn.Module, needs: Needs = "pooled", beside: Inputs | None = None
+    ) -> None:
         super().__init__()
         self.needs = needs
         self.family = family
         self.head = head
+        self.beside = beside
+        self.shown = family.shown if beside is None else beside.width
 
     def lean(self, linear: Network, share: float) -> None:
         """Answers so far from a linear network's to its own, where its head sees what that one sees.
@@ -43,7 +54,7 @@ class Network(nn.Module):
             linear: The other.
             share: 0: answers as the linear network does; 1: as before.
         """
-        shown = self.family.shown
+        shown = self.shown
         if not shown:
             return
         weight_KDO, bias_KO = self.head.get_parameter("weight_KDO"), self.head.get_parameter("bias_KO")
@@ -57,7 +68,10 @@ class Network(nn.Module):
         found = self.family.encode(inputs)
         if self.needs == "decoder":
             found, _ = self.family.decode(inputs, found, None)
-        features = found.pooled_KBD if self.needs == "pooled" else found.steps_KBTD
+        features: Any = found.pooled_KBD if self.needs == "pooled" else found.steps_KBTD
+        if self.beside is not None:
+            shown_KBD = self.beside(inputs).expand(len(features), -1, -1)
+            features = torch.cat([shown_KBD, features], dim=2)
         out: Tensor
         if getattr(self.head, "masked", False):
             out = self.head(features, found.mask_BT)
@@ -76,7 +90,11 @@ def build(name: str, config: Mapping[str, Any], spec: InputSpec, task: AbstractT
     """
     kind = FAMILIES[name]
     family = kind(make(kind.Config, config, "network"), spec)
-    return Network(family, task.head(family.width, family.members), spec.needs)
+    beside, windows = None, all(field.even for field in spec.inputs)
+    if task.least_squares and spec.needs == "pooled" and windows and not kind.linear:
+        beside = Inputs(spec.inputs, "none", 1)
+    width = family.width + (beside.width if beside else 0)
+    return Network(family, task.head(width, family.members), spec.needs, beside)
 
 
 def outputs(network: nn.Module, inputs: Mapping[str, Packed]) -> Tensor:

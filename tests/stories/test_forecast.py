@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+import torch
 
 import netwright
 from netwright import build, linear, request, training
@@ -16,6 +17,7 @@ from netwright.base.errors import DataError, RecipeError
 from netwright.cli.main import run
 from netwright.learning.trainee import Settings
 from netwright.tasks.network import Network, outputs
+from netwright.tasks.network import build as build_network
 
 
 def series(rows: int = 600, noise: float = 0.1) -> pl.DataFrame:
@@ -79,6 +81,19 @@ def test_what_was_learned_by_chance_is_taken_back_to_the_linear_forecast() -> No
     assert error(kept.network) <= min(losses.values()) + 1e-6
     assert losses[1.0] > losses[0.0], "twenty passes over noise learn it by heart"
     assert 0.0 <= float(choice["learned"].value) < 1.0  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("family", ["convolutional", "recurrent", "transformer"])
+def test_every_family_begins_as_the_linear_forecast(family: str) -> None:
+    made = preparing.prepare(series(), request.make({"horizon": 12, "minutes": 2.0}))
+    rows = training.parts(made)["select"]
+    solved = linear.train(made, training.parts(made), seed=0, minutes=1)
+    assert solved is not None
+    network = build_network(family, {}, made.spec, made.task).eval()
+    far, near = outputs(network, rows.inputs), outputs(solved.network, rows.inputs)
+    assert not torch.allclose(far, near, atol=1e-2)
+    network.lean(solved.network, 0.0)
+    torch.testing.assert_close(outputs(network, rows.inputs), near, atol=1e-4, rtol=1e-4)
 
 
 def test_where_answers_take_long_evenly_fewer_windows_are_measured_and_it_is_said(
