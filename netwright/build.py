@@ -19,11 +19,11 @@ from netwright.request import Request
 
 if TYPE_CHECKING:
     from netwright.base.schema import Recipe
+    from netwright.data.packed import Part
     from netwright.outcome import Folder
+    from netwright.training import Trained
 
 Listen = Callable[[Event], None]
-CHOOSING = ("select", "calibrate")
-"""Parts of the validation rows."""
 BESIDE = 0.05
 """Share of the minutes that simpler means may take."""
 
@@ -140,16 +140,15 @@ def _train(prepared: Prepared, asked: Request, folder: Folder, older: Recipe | N
         start = linear if task.least_squares else None
         mirrors = training.may_mirror(prepared)
         best = training.train_one(job, prepared, parts, tell, mirrors=mirrors, start=start)
-        parts |= {name: best.watches(parts[name], training.WATCHED[task.needs]) for name in CHOOSING}
+        parts |= {
+            name: best.watches(parts[name], training.WATCHED[task.needs]) for name in ("select", "calibrate")
+        }
         if start is not None:
             best, settled = rival.leaned(best, start, prepared, parts)
     if linear and rival.is_better(linear, best, asked, prepared):
         settled = {**settled, "kept": rival.kept(linear, best)}
         best = linear.instead_of(best)
-    rows = prepared.split.select
-    told = task.take_in(best.network, prepared.decoded, rows, prepared.inputs)
-    select = training.part(prepared, rows) if told else select  # as they look now
-    settled = {**settled, **told, **task.settle(best.network, select.inputs, select.target)}
+    settled = {**settled, **_settled(prepared, best, select)}
     choices |= {recipe.OUTCOME + name: choice for name, choice in settled.items()}
     return outcome.finish(
         outcome.Ending(
@@ -164,6 +163,14 @@ def _train(prepared: Prepared, asked: Request, folder: Folder, older: Recipe | N
         ),
         tell,
     )
+
+
+def _settled(prepared: Prepared, best: Trained, select: Part) -> Mapping[str, Choice]:
+    """What validation rows tell beside what is learned, and what they choose then."""
+    task, rows = prepared.task, prepared.split.select
+    told = task.take_in(best.network, prepared.decoded, rows, prepared.inputs)
+    select = training.part(prepared, rows) if told else select  # as they look now
+    return {**told, **task.settle(best.network, select.inputs, select.target)}
 
 
 def _choices(prepared: Prepared, asked: Request, older: Recipe | None) -> tuple[str, dict[str, Choice]]:

@@ -39,7 +39,7 @@ def ahead(folder: Path) -> dict[str, Any]:
 
 def written(folder: Path) -> dict[str, Any]:
     (folder / "text.txt").write_text("\n".join(sentences(120)))
-    return {"source": folder / "text.txt", "set": {"kind.text.longest": 16, **SMALL}}
+    return {"source": folder / "text.txt", "set": {"kind.text.longest": 16, "network.width": 32}}
 
 
 def paired(folder: Path) -> dict[str, Any]:
