@@ -140,9 +140,7 @@ def _train(prepared: Prepared, asked: Request, folder: Folder, older: Recipe | N
         start = linear if task.least_squares else None
         mirrors = training.may_mirror(prepared)
         best = training.train_one(job, prepared, parts, tell, mirrors=mirrors, start=start)
-        parts |= {
-            name: best.watches(parts[name], training.WATCHED[task.needs]) for name in ("select", "calibrate")
-        }
+        parts = best.watches(parts, training.WATCHED[task.needs])
         if start is not None:
             best, settled = rival.leaned(best, start, prepared, parts)
     if linear and rival.is_better(linear, best, asked, prepared):

@@ -147,11 +147,14 @@ class Trained:
     loss: float
     pace: float = 0.0
 
-    def watches(self, part: Part, most: int) -> Part:
-        """Validation examples after learning: where windows take so long that fewer than `most` were watched,
-        as many as were."""
+    def watches(self, parts: Mapping[str, Part], most: int) -> dict[str, Part]:
+        """The parts as they are used after learning: where windows take so long that fewer than `most` were
+        watched, as many validation windows as were."""
         watched = self.plans[0].watched if self.plans else 0
-        return part.at_most(watched) if 0 < watched < most else part
+        few = 0 < watched < most
+        return {
+            name: part.at_most(watched) if few and name != "train" else part for name, part in parts.items()
+        }
 
     def affords(self, part: Part, minutes: float) -> Part:
         """As many of the test examples, evenly spaced, as are answered in a fifth of the minutes.
