@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import itertools
 import logging
 import math
 import os
@@ -19,7 +20,7 @@ import statistics
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,36 +50,33 @@ class Case:
     keras: Callable[[], Any]
 
 
-def tiny() -> Case:
-    """32-64-64-2, batches of 64: what a step costs beside its sums."""
+def layered(name: str, widths: Sequence[int], rows: int, batch: int) -> Case:
+    """Linear layers with ReLU between them."""
 
     def build() -> nn.Module:
-        return nn.Sequential(nn.Linear(32, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 2))
+        layers: list[nn.Module] = []
+        for here, there in itertools.pairwise(widths):
+            layers += [nn.Linear(here, there), nn.ReLU()]
+        return nn.Sequential(*layers[:-1])
 
     def keras() -> Any:
         import keras
 
         dense = keras.layers.Dense
-        return keras.Sequential([keras.Input((32,)), dense(64, "relu"), dense(64, "relu"), dense(2)])
+        hidden = [dense(width, "relu") for width in widths[1:-1]]
+        return keras.Sequential([keras.Input((widths[0],)), *hidden, dense(widths[-1])])
 
-    return Case("tiny 32-64-64-2", build, torch.randn(19_200, 32), torch.randint(0, 2, (19_200,)), 64, keras)
+    return Case(name, build, torch.randn(rows, widths[0]), torch.randint(0, widths[-1], (rows,)), batch, keras)
+
+
+def tiny() -> Case:
+    """32-64-64-2, batches of 64: what a step costs beside its sums."""
+    return layered("tiny 32-64-64-2", (32, 64, 64, 2), 19_200, 64)
 
 
 def mlp() -> Case:
     """784-512-512-10, batches of 256."""
-
-    def build() -> nn.Module:
-        return nn.Sequential(nn.Linear(784, 512), nn.ReLU(), nn.Linear(512, 512), nn.ReLU(), nn.Linear(512, 10))
-
-    def keras() -> Any:
-        import keras
-
-        dense = keras.layers.Dense
-        return keras.Sequential([keras.Input((784,)), dense(512, "relu"), dense(512, "relu"), dense(10)])
-
-    return Case(
-        "MLP 784-512-512-10", build, torch.randn(25_600, 784), torch.randint(0, 10, (25_600,)), 256, keras
-    )
+    return layered("MLP 784-512-512-10", (784, 512, 512, 10), 25_600, 256)
 
 
 def cnn() -> Case:

@@ -18,7 +18,7 @@ from torch.nn import functional
 
 from netwright.base.errors import RecipeError
 from netwright.base.schema import Choice, Field, InputSpec
-from netwright.networks.family import AbstractFamily, Features, Machine, widest
+from netwright.networks.family import AbstractFamily, Features, Machine, steps_of_windows, widest
 from netwright.networks.inputs import Inputs
 from netwright.networks.inputs.images import Normalise
 from netwright.networks.inputs.steps import Steps, mask, ordered
@@ -164,9 +164,9 @@ def _along_steps(spec: InputSpec, minutes: float, machine: Machine) -> dict[str,
     frames = any(field.layout == "frames" for field in spec.inputs)
     most = 16 if spec.needs == "steps" and not spec.causal else 64
     batch, width = max(8, min(most, rows // 16)), Choice(value=128 if rows < 50_000 else 256, why=size)
-    windows = next((field for field in spec.inputs if field.anchored), None)
-    if windows is not None:  # sums: four blocks of two filters three steps long, forth and twice back
-        value = widest((32, 64, 128), 6 * 24 * batch * windows.shape[0], minutes, machine)
+    windows = steps_of_windows(spec)
+    if windows:  # sums: four blocks of two filters three steps long, forth and twice back
+        value = widest((32, 64, 128), 6 * 24 * batch * windows, minutes, machine)
         width = Choice(value=value, why="as wide as the minutes hold")
     return {
         "network.width": width,

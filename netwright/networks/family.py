@@ -51,6 +51,11 @@ PACE, STEPS = 2e10, 300
 learn nothing."""
 
 
+def steps_of_windows(spec: InputSpec) -> int:
+    """Steps of the windows of series that are read; 0 where there are none."""
+    return next((field.shape[0] for field in spec.inputs if field.anchored), 0)
+
+
 def widest(widths: Sequence[int], sums: float, minutes: float, machine: Machine) -> int:
     """The widest network of which the minutes hold enough steps; the narrowest where they hold none.
 

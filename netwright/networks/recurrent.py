@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from netwright.base.schema import Choice, Field, InputSpec
-from netwright.networks.family import AbstractFamily, Features, Machine, State, widest
+from netwright.networks.family import AbstractFamily, Features, Machine, State, steps_of_windows, widest
 from netwright.networks.inputs import Inputs
 from netwright.networks.inputs.steps import PLACES, SMALL, Steps, corpus, mask, ordered, pooled, reversed_steps
 from netwright.networks.parts import ranges, stepping
@@ -109,9 +109,9 @@ class Recurrent(AbstractFamily):
             return _for_answering(spec, minutes, machine)
         size = f"{rows:,} training examples"
         batch, width = max(8, min(64, rows // 16)), Choice(value=96 if rows < 20_000 else 256, why=size)
-        windows = next((field for field in spec.inputs if field.anchored), None)
-        if windows is not None:  # sums: four gates of input and state, both ways, small and so at half the pace
-            value = widest((32, 64, 96), 6 * 32 * batch * windows.shape[0], minutes, machine)
+        windows = steps_of_windows(spec)
+        if windows:  # sums: four gates of input and state, both ways, small and so at half the pace
+            value = widest((32, 64, 96), 6 * 32 * batch * windows, minutes, machine)
             width = Choice(value=value, why="as wide as the minutes hold")
         return {
             "network.cell": Choice(value="lstm", why="carries what matters over many steps"),

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from netwright.base.schema import Choice, Field, InputSpec
-from netwright.networks.family import AbstractFamily, Features, Machine, State, widest
+from netwright.networks.family import AbstractFamily, Features, Machine, State, steps_of_windows, widest
 from netwright.networks.inputs.columns import Columns
 from netwright.networks.inputs.images import Patches
 from netwright.networks.inputs.steps import PLACES, SMALL, Steps, corpus, mask
@@ -109,9 +109,9 @@ class Transformer(AbstractFamily):
         size = f"{rows:,} training examples"
         width = 64 if rows < 2_000 else 128 if rows < 100_000 else 256
         batch = max(8, min(64 if spec.needs == "pooled" else 16, rows // 16))
-        windows = next((field for field in spec.inputs if field.anchored), None)
-        if windows is not None:  # sums: twelve squares a layer
-            width = widest((32, 64, 128), 6 * 48 * batch * windows.shape[0], minutes, machine)
+        windows = steps_of_windows(spec)
+        if windows:  # sums: twelve squares a layer
+            width = widest((32, 64, 128), 6 * 48 * batch * windows, minutes, machine)
         return {
             "network.depth": Choice(value=2 if rows < 20_000 else 4, why=size),
             "network.width": Choice(value=width, why=size),
