@@ -50,7 +50,7 @@ check: $(V)/.dev
 bench: $(B)/.peers
 	$(B)/bin/python benchmarks/speed.py
 	$(B)/bin/python benchmarks/throughput.py
-	$(B)/bin/python benchmarks/against_sklearn.py
+	$(B)/bin/python benchmarks/tables.py
 
 torture: $(V)/.dev
 	$(V)/bin/python -m pytest -q -m slow tests/torture

@@ -8,14 +8,14 @@ least the minutes that its kind needs.
 
 from __future__ import annotations
 
-import json
-import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from command import Refused, prepared, train
 
 FAMILIES = ("auto", "feedforward", "convolutional", "recurrent", "transformer")
 TIMES = "tests are opened once for each cell; no setting was chosen by them"
@@ -50,25 +50,14 @@ CASES: Mapping[str, Case] = {
 }
 
 
-def prepared(name: str, folder: Path) -> Path:
-    """A data set as `prepare.py` lays it out."""
-    script = Path(__file__).with_name("prepare.py")
-    subprocess.run([sys.executable, str(script), name, str(folder)], check=True, capture_output=True)
-    return folder
-
-
-def trained(data: Path, case: Case, family: str, minutes: str, out: Path) -> dict[str, Any]:
-    """The JSON of a run and its card, or the words of its refusal."""
-    asked = ["train", str(data), *case.flags, "--network", family, "--minutes", minutes, "--out", str(out)]
-    ended = subprocess.run(
-        [sys.executable, "-m", "netwright", *asked, "--json"], capture_output=True, text=True, check=False
-    )
-    if ended.returncode:
-        said = [line for line in ended.stderr.splitlines() if line.strip()]
-        return {"refused": next((line for line in said if "cannot" in line), said[-1] if said else "no word")}
-    card, choices = (json.loads((out / name).read_text()) for name in ("card.json", "recipe.json"))
-    kept = "found.kept" in choices["choices"]  # auto and feedforward alone may keep the linear network
-    return {**json.loads(ended.stdout), "baselines": card["baselines"], "kept": kept}
+def trained(data: Path, case: Case, family: str, minutes: str) -> dict[str, Any]:
+    """The JSON of a run, its baselines and whether the linear network was kept, or the words of its refusal."""
+    try:
+        run = train([str(data), *case.flags, "--network", family, "--minutes", minutes])
+    except Refused as error:
+        return {"refused": str(error)}
+    kept = "found.kept" in run.recipe["choices"]  # auto and feedforward alone may keep the linear network
+    return {**run.found, "baselines": run.card["baselines"], "kept": kept}
 
 
 def cell(found: Mapping[str, Any]) -> str:
@@ -90,7 +79,7 @@ def row(name: str, case: Case, asked: float) -> str:
             if family == picked:  # the same run again
                 cells.append("as auto")
                 continue
-            found = trained(data, case, family, minutes, Path(folder) / family)
+            found = trained(data, case, family, minutes)
             found["chosen"] = family == "auto"
             if found["chosen"] and not found.get("kept"):
                 picked = found.get("network", "")

@@ -9,11 +9,8 @@ steps alone, until the epoch whose test accuracy is its best; reading and its te
 
 from __future__ import annotations
 
-import json
 import statistics
-import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 
@@ -22,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import DataLoader, TensorDataset
 
+from command import prepared, train
 from netwright.data.readers.arrays import read_idx
 
 MINUTES = (0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.75, 1.5)
@@ -30,22 +28,10 @@ MEAN, SPREAD = 0.1307, 0.3081
 """Of all pixels of the training pictures, as the example has them."""
 
 
-def prepared() -> Path:
-    """The idx files, as `prepare.py` lays them out."""
-    out = Path(tempfile.mkdtemp()) / "mnist"
-    script = Path(__file__).with_name("prepare.py")
-    subprocess.run([sys.executable, str(script), "mnist", str(out)], check=True, capture_output=True)
-    return out
-
-
 def ours(data: Path, minutes: float, seed: int) -> tuple[float, float]:
     """Test accuracy, and seconds of the whole command."""
-    began = time.perf_counter()
-    with tempfile.TemporaryDirectory() as folder:
-        asked = ["train", str(data), "--minutes", str(minutes), "--seed", str(seed), "--out", f"{folder}/run"]
-        command = [sys.executable, "-m", "netwright", *asked, "--json"]
-        found = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    return float(json.loads(found)["metric"]["value"]), time.perf_counter() - began
+    run = train([str(data), "--minutes", str(minutes), "--seed", str(seed)])
+    return run.score, run.seconds
 
 
 class Example(nn.Module):
@@ -97,7 +83,7 @@ def example(data: Path, epochs: int, seed: int = 1) -> None:
 
 def main() -> None:
     """Prints a line a run, and the smallest minutes that reach the goal."""
-    data = prepared()
+    data = prepared("mnist")
     if sys.argv[1:2] == ["example"]:
         return example(data, int(sys.argv[2]) if len(sys.argv) > 2 else 14)
     seeds = int(sys.argv[1]) if len(sys.argv) > 1 else 5

@@ -112,17 +112,17 @@ def cnn() -> Case:
 
 
 class Attending(nn.Module):
-    """Four layers of causal attention 128 wide over 64 characters: nanoGPT's setting for a CPU."""
+    """Four layers of causal attention over characters; as it stands, nanoGPT's setting for a CPU."""
 
-    def __init__(self) -> None:
+    def __init__(self, width: int = 128, steps: int = 64) -> None:
         super().__init__()
-        self.table, self.place = nn.Embedding(65, 128), nn.Parameter(torch.zeros(64, 128))
+        self.table, self.place = nn.Embedding(65, width), nn.Parameter(torch.zeros(steps, width))
         layer = nn.TransformerEncoderLayer(
-            128, 4, 512, dropout=0.0, activation="gelu", batch_first=True, norm_first=True
+            width, 4, 4 * width, dropout=0.0, activation="gelu", batch_first=True, norm_first=True
         )
-        self.layers = nn.TransformerEncoder(layer, 4, nn.LayerNorm(128), enable_nested_tensor=False)
-        self.head = nn.Linear(128, 65)
-        self.register_buffer("later", torch.ones(64, 64, dtype=torch.bool).triu(1), persistent=False)
+        self.layers = nn.TransformerEncoder(layer, 4, nn.LayerNorm(width), enable_nested_tensor=False)
+        self.head = nn.Linear(width, 65)
+        self.register_buffer("later", torch.ones(steps, steps, dtype=torch.bool).triu(1), persistent=False)
 
     def forward(self, code_BT: Tensor) -> Tensor:
         """(B, 65, T) scores of the next character."""
