@@ -70,14 +70,15 @@ def write(network: Network, text: Text, prompt: str, length: int, how: Sampling)
     codes = [int(code) for code in tokenizer.encode([prompt])[0]] or [BEGIN]
     family: AbstractFamily = network.family
     new, state, pending = codes, None, []
+    count, one = torch.tensor([len(new)]), torch.ones(1, dtype=torch.int64)
     for _ in range(length):
         with torch.inference_mode():
-            inputs = {key: torch.tensor([new]), key + LENGTHS: torch.tensor([len(new)])}
+            inputs = {key: torch.tensor([new]), key + LENGTHS: count}
             steps_KBTD, state = family.extend(inputs, state)
             logits_KV = network.head(steps_KBTD[:, :, -1:])[:, 0, 0]
             logits_V = logits_KV.mean(0) if len(logits_KV) > 1 else logits_KV[0]
         code = draw(logits_V.double().numpy(), how, generator)
-        new = [code]
+        new, count = [code], one
         pending.append(code)
         said = tokenizer.decode(pending)
         if said.endswith("\ufffd") and len(pending) < 8:  # a character of several bytes is not whole yet

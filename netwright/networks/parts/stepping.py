@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import functools
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -78,18 +80,19 @@ class Ring:
         place, count, half = self.steps % reach, min(self.steps + 1, reach), width // 2
         cosine, sine = _turned(self.steps, width)
         for weights, keys, values in self.layers:
-            looked = (weights.look @ _norm(x_D)).reshape(3, heads, width)
+            looked = (weights.look @ _unit(x_D)).reshape(3, heads, width)
             both = _norm(looked[:2])
-            swapped = np.concatenate([both[..., half:], both[..., :half]], axis=-1)
-            both = np.add(both * cosine, swapped * sine, dtype=np.float32)
+            swapped = both.reshape(2, heads, 2, half)[:, :, ::-1].reshape(both.shape)
+            both *= cosine
+            both += swapped * sine
             keys[:, place], values[:, place] = both[1], looked[2]
             score_H1S = np.matmul(both[0][:, None], keys[:, :count].transpose(0, 2, 1))
             share_H1S = np.exp(score_H1S * width**-0.5)  # of norms: at most the root of the width, so finite
             found_H1E = np.matmul(share_H1S, values[:, :count]) / np.add.reduce(share_H1S, -1, keepdims=True)
             x_D = x_D + weights.out @ found_H1E.reshape(-1)
-            hidden = np.maximum(weights.widen @ _norm(x_D), 0.0)
+            hidden = np.maximum(weights.widen @ _unit(x_D), 0.0)
             x_D = x_D + weights.narrow @ (hidden * hidden)
-        return _norm(x_D), replace(self, steps=self.steps + 1, last=(code, *self.last)[: len(self.last)])
+        return _unit(x_D), replace(self, steps=self.steps + 1, last=(code, *self.last)[: len(self.last)])
 
 
 @dataclass(frozen=True)
@@ -172,9 +175,21 @@ def _laid(kept_HSE: Floats, steps: int, reach: int) -> Floats:
 
 def _turned(place: int, width: int) -> tuple[Floats, Floats]:
     """`attention.rotary` of one position."""
-    angle = np.float32(place) * BASE ** -(np.arange(0, width, 2, dtype=np.float32) / np.float32(width))
+    angle = np.float32(place) * _pace(width)
     cosine, sine = np.cos(angle), np.sin(angle)
     return np.concatenate([cosine, cosine]), np.concatenate([-sine, sine])
+
+
+@functools.cache
+def _pace(width: int) -> Floats:
+    """(E / 2,) how far a position turns each pair."""
+    found: Floats = BASE ** -(np.arange(0, width, 2, dtype=np.float32) / np.float32(width))
+    return found
+
+
+def _unit(x_D: Floats) -> Floats:
+    """`_norm` of one vector, in two calls."""
+    return x_D * np.float32(1.0 / math.sqrt(float(x_D @ x_D) / len(x_D) + EPSILON))
 
 
 def _norm(x: Floats) -> Floats:
