@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-import netwright as nw
+from netwright.base.errors import NetwrightError
+from netwright.build import fit
 
 FAMILIES = ("auto", "feedforward", "convolutional", "recurrent", "transformer")
 SHAPES = ("linear", "thresholds", "products", "nothing")
@@ -93,8 +94,8 @@ def main() -> None:
         data, like = table(seed)
         for family in FAMILIES:
             try:
-                run = nw.fit(data, target="answer", network=family, minutes=minutes, seed=seed)
-            except nw.NetwrightError as error:
+                run = fit(data, target="answer", network=family, minutes=minutes, seed=seed)
+            except NetwrightError as error:
                 tried["refused"] += 1
                 print(f"set {seed} ({like}), {family}: refused: {error}", flush=True)
                 continue
