@@ -18,6 +18,7 @@ from netwright.data.batches import Batch, TensorFeed
 from netwright.data.packed import Packed
 from netwright.learning import machine, planning
 from netwright.learning.loop import learn
+from netwright.learning.straight import Stack
 from netwright.learning.trainee import Settings
 from netwright.outcome import Run
 from netwright.tasks.network import AT_ONCE
@@ -34,11 +35,19 @@ class ModuleTrainee:
     criterion: Loss
     x: Tensor
     y: Tensor
+    stack: Stack | None = None
 
     def loss(self, batch: Batch) -> Tensor:
         """One loss an example, (B,)."""
         assert batch.target is not None
         return _rowwise(self.criterion(self.module(batch.inputs["x"]), batch.target))
+
+    def slopes(self, batch: Batch) -> float | None:
+        """The mean loss, and the slopes of a small plain stack."""
+        x = batch.inputs["x"]
+        if self.stack is None or batch.target is None or x.dtype != torch.float32 or x.ndim != 2:
+            return None
+        return self.stack.slopes(x, batch.target, lambda out, y: _rowwise(self.criterion(out, y)))
 
     def evaluate(self) -> Mapping[str, Any]:
         """The loss on the validation rows, which is the score too."""
@@ -96,7 +105,8 @@ def fit(
     held = max(1, min(len(x) - 2, round(validation * len(x))))
     rows, select = order[held:].sort().values, order[:held].sort().values
     settings = _settings(set or {}, len(rows))
-    trainee = ModuleTrainee(module, loss, x[select], y[select])
+    stack = Stack.of(module, loss, settings.batch) if settings.shares == 1 else None
+    trainee = ModuleTrainee(module, loss, x[select], y[select], stack)
     feed = TensorFeed(inputs={"x": Packed(x[rows])}, target=Packed(y[rows]), seed=seed)
     folder = Path(out) if out is not None else None
     if folder:

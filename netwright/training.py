@@ -59,6 +59,9 @@ class NetworkTrainee:
         assert batch.target is not None
         return self.task.loss(self.module(batch.inputs), batch.target)
 
+    def slopes(self, batch: Batch) -> None:
+        """A graph finds them."""
+
     def evaluate(self) -> Mapping[str, Any]:
         """Loss and headline on the select rows."""
         found = self._watched(self.select.inputs)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from netwright.base.errors import LearningError
 from netwright.base.schema import JSON, Plan, Segment
 
 NAME = "state.safetensors"
+SAVE_COST = 30.0
+"""A checkpoint is written when it costs at most a thirtieth of the time since the last one."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -56,6 +59,33 @@ class Checkpoint:
         tensors = {name: tensor.contiguous() for name, tensor in self.tensors.items()}
         files.make_folder(folder)
         files.write_bytes(folder / NAME, save(tensors, metadata={"learning": text}))
+
+
+class Saver:
+    """Writes checkpoints, as often as they are cheap.
+
+    Args:
+        folder: Where they go; None writes none.
+    """
+
+    def __init__(self, folder: Path | None) -> None:
+        self.folder = folder
+        self._last = time.monotonic()
+        self._cost = 0.0
+
+    def offer(self, now: Callable[[], Checkpoint]) -> None:
+        """Writes a checkpoint if the last one is long enough ago."""
+        if self.folder and time.monotonic() - self._last >= max(1.0, SAVE_COST * self._cost):
+            self.save(now())
+
+    def save(self, checkpoint: Checkpoint) -> None:
+        """Writes the checkpoint now."""
+        if self.folder is None:
+            return
+        began = time.monotonic()
+        checkpoint.save(self.folder)
+        self._last = time.monotonic()
+        self._cost = self._last - began
 
 
 def load(folder: Path) -> Checkpoint | None:

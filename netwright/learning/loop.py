@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from netwright.base import seeds
 from netwright.base.errors import LearningError
 from netwright.base.schema import Event, Plan
 from netwright.learning import machine, schedules
-from netwright.learning.checkpoint import Checkpoint
+from netwright.learning.checkpoint import Checkpoint, Saver
 from netwright.learning.optimizers import Optimizers
 from netwright.learning.planning import PROBE_AT, Planner, Progress
 from netwright.learning.sharing import Sharing, divisible
@@ -27,8 +27,6 @@ from netwright.learning.trainee import Feed, Settings, Trainee
 LOOK_EVERY = 50
 """Steps between looks at the loss: each look waits for the arithmetic, so it is not done every step."""
 MAX_ROLLBACKS = 3
-SAVE_COST = 30.0
-"""A checkpoint is written when it costs at most a thirtieth of the time since the last one."""
 
 
 @dataclass
@@ -114,7 +112,7 @@ def learn(
         _restore(learner, resume)
     else:
         yield _plan_event(learner)
-    saver = _Saver(folder)
+    saver = Saver(folder)
     trainee.module.train()
     with machine.Interrupts() as interrupts:
         while learner.step < learner.plan.steps and interrupts.signal is None:
@@ -129,7 +127,7 @@ def learn(
             yield from _replan(learner, planner, evaluated, probe)
             if evaluated or learner.step % LOOK_EVERY == 0:
                 learner.kept = _state(learner)
-                saver.offer(learner)
+                saver.offer(lambda: _checkpoint(learner, learner.kept))
         yield from _end(learner, saver, interrupts.signal)
 
 
@@ -149,7 +147,7 @@ def _begin(trainee: Trainee, feed: Feed, plan: Plan, settings: Settings, seed: i
         optimizers=Optimizers(trainee.module, settings),
         params=params,
         averaged=averaged,
-        average=[each.detach().clone() for each in averaged],
+        average=[each.detach().clone() if settings.ema else each.detach() for each in averaged],
         started=time.monotonic(),
     )
     learner.kept = _state(learner)
@@ -187,15 +185,18 @@ def _step(learner: Learner) -> None:
         norm = nn.utils.clip_grad_norm_(learner.params, learner.settings.clip)
         learner.norm = norm.detach()
     learner.optimizers.step(schedules.rate(step, plan))
-    decay = schedules.average_decay(step, learner.settings.ema)
-    with torch.no_grad():
-        torch._foreach_lerp_(learner.average, learner.averaged, 1.0 - decay)
+    if learner.settings.ema:
+        decay = schedules.average_decay(step, learner.settings.ema)
+        with torch.no_grad():
+            torch._foreach_lerp_(learner.average, learner.averaged, 1.0 - decay)
     learner.step += 1
 
 
 def _backward(learner: Learner, batch: Any) -> Any:
     """Gradients of the weighted mean loss, part by part; the loss itself, detached."""
     parts, sharing = learner.plan.segment.accumulate, learner.sharing
+    if parts == 1 and sharing is None and (found := learner.trainee.slopes(batch)) is not None:
+        return found
     examples = len(batch.example_B)
     size = math.ceil(examples / parts)
     weight = examples if batch.weight_B is None else batch.weight_B.sum()
@@ -299,12 +300,19 @@ def _averaged(learner: Learner) -> Iterator[None]:
 
 
 def _replan(learner: Learner, planner: Planner, evaluated: bool, probe: Any) -> Iterator[Event]:
-    now = Progress(learner.step, learner.seconds, learner.history, looks=learner.looks, looking=learner.looking)
-    progress = replace(now, evaluated=evaluated, probe=probe)
+    progress = Progress(
+        step=learner.step,
+        seconds=learner.seconds,
+        history=learner.history,
+        evaluated=evaluated,
+        probe=probe,
+        looks=learner.looks,
+        looking=learner.looking,
+    )
     while (revised := planner.next(learner.plan, progress)) is not None:
         learner.plan = revised
         yield _plan_event(learner)
-        progress = now
+        progress = replace(progress, evaluated=False, probe=None)
 
 
 def _plan_event(learner: Learner) -> Event:
@@ -345,41 +353,22 @@ def _restore(learner: Learner, checkpoint: Checkpoint) -> None:
     learner.kept = _state(learner)
 
 
-class _Saver:
-    """Writes checkpoints, as often as they are cheap."""
-
-    def __init__(self, folder: Path | None) -> None:
-        self.folder = folder
-        self._last = time.monotonic()
-        self._cost = 0.0
-
-    def offer(self, learner: Learner) -> None:
-        """Writes the state of the last look if the last checkpoint is long enough ago."""
-        if self.folder and time.monotonic() - self._last >= max(1.0, SAVE_COST * self._cost):
-            self.save(learner, learner.kept)
-
-    def save(self, learner: Learner, tensors: dict[str, Tensor]) -> None:
-        """Writes the checkpoint now."""
-        if self.folder is None:
-            return
-        began = time.monotonic()
-        whole = {**tensors, **{f"best/{name}": tensor for name, tensor in learner.best.items()}}
-        Checkpoint(
-            step=learner.step,
-            seconds=learner.seconds,
-            plan=learner.plan,
-            history=learner.history.facts(),
-            rollbacks=learner.rollbacks,
-            tensors=whole,
-        ).save(self.folder)
-        self._last = time.monotonic()
-        self._cost = self._last - began
+def _checkpoint(learner: Learner, tensors: Mapping[str, Tensor]) -> Checkpoint:
+    """These tensors and the best weights, enough to go on from."""
+    return Checkpoint(
+        step=learner.step,
+        seconds=learner.seconds,
+        plan=learner.plan,
+        history=learner.history.facts(),
+        rollbacks=learner.rollbacks,
+        tensors={**tensors, **{f"best/{name}": tensor for name, tensor in learner.best.items()}},
+    )
 
 
-def _end(learner: Learner, saver: _Saver, signal: int | None) -> Iterator[Event]:
+def _end(learner: Learner, saver: Saver, signal: int | None) -> Iterator[Event]:
     """The best weights into the network, and how it ended."""
     if signal is not None:
-        saver.save(learner, _state(learner))
+        saver.save(_checkpoint(learner, _state(learner)))
     if not learner.best:
         _, event = _evaluate(learner)
         yield event

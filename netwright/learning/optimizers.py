@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -69,25 +71,25 @@ class AdamW(Optimizer):
         self, groups: Sequence[Mapping[str, Any]], *, lr: float, betas: tuple[float, float], eps: float = 1e-8
     ) -> None:
         super().__init__([{"lr": lr, "betas": betas, "eps": eps, **group} for group in groups])
+        self._lists: dict[int, _Lists] = {}
 
     @torch.no_grad()
     def step(self) -> None:
         """One update of every parameter that has a gradient."""
-        for group in self.param_groups:
-            params = [param for param in group["params"] if param.grad is not None]
-            if not params:
+        for number, group in enumerate(self.param_groups):
+            slopes = [param.grad for param in group["params"]]
+            lists = self._lists_of(number, [slope is not None for slope in slopes])
+            if not lists.params:
                 continue
-            step = self._state(group["params"][0])["step"]  # a count for each would take longer than small sums
-            step += 1.0
-            states = [self._state(param) for param in params]
+            lists.steps[0].add_(1.0)  # one count for all: one for each would take longer than small sums
             beta1, beta2 = group["betas"]
             torch._fused_adamw_(
-                params,
-                [param.grad for param in params],
-                [state["exp_avg"] for state in states],
-                [state["exp_avg_sq"] for state in states],
+                lists.params,
+                [slope for slope in slopes if slope is not None],
+                lists.means,
+                lists.squares,
                 [],
-                [step] * len(params),
+                lists.steps,
                 lr=group["lr"],
                 beta1=beta1,
                 beta2=beta2,
@@ -97,6 +99,27 @@ class AdamW(Optimizer):
                 maximize=False,
             )
 
+    def load_state_dict(self, found: Mapping[str, Any]) -> None:
+        """Puts back what `state_dict` gave."""
+        super().load_state_dict(found)
+        self._lists.clear()
+
+    def _lists_of(self, number: int, moves: list[bool]) -> _Lists:
+        """What a call takes for the parameters of a group that move, made anew when others do."""
+        kept = self._lists.get(number)
+        if kept is None or kept.moves != moves:
+            first = self.param_groups[number]["params"][0]
+            chosen = itertools.compress(self.param_groups[number]["params"], moves)
+            states = {param: self._state(param) for param in chosen}
+            kept = self._lists[number] = _Lists(
+                moves=moves,
+                params=list(states),
+                means=[state["exp_avg"] for state in states.values()],
+                squares=[state["exp_avg_sq"] for state in states.values()],
+                steps=[self._state(first)["step"]] * len(states) if states else [],
+            )
+        return kept
+
     def _state(self, param: Tensor) -> dict[str, Tensor]:
         found = self.state.get(param)
         if found is None:
@@ -104,6 +127,17 @@ class AdamW(Optimizer):
             found = {"step": step, "exp_avg": torch.zeros_like(param), "exp_avg_sq": torch.zeros_like(param)}
             self.state[param] = found
         return found
+
+
+@dataclass(frozen=True)
+class _Lists:
+    """What one call moves: parameters and their state, in order; which of the group's move at all."""
+
+    moves: list[bool]
+    params: list[Tensor]
+    means: list[Tensor]
+    squares: list[Tensor]
+    steps: list[Tensor]
 
 
 class Muon(Optimizer):

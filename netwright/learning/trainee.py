@@ -21,6 +21,9 @@ class Trainee(Protocol):
     def loss(self, batch: Any) -> Tensor:
         """One loss an example, (B,)."""
 
+    def slopes(self, batch: Any) -> Tensor | float | None:
+        """The mean loss of a batch, its slopes left in the parameters' `grad`; None leaves it to a graph."""
+
     def evaluate(self) -> Mapping[str, Any]:
         """On validation rows: "loss" (lower is better, decides) and "score" (the headline)."""
 

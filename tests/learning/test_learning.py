@@ -116,7 +116,7 @@ def test_a_resumed_run_ends_with_the_bits_of_an_uninterrupted_one(
     stop_at: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole, _ = run()
-    monkeypatch.setattr("netwright.learning.loop._Saver.offer", lambda s, each: s.save(each, each.kept))
+    monkeypatch.setattr("netwright.learning.checkpoint.Saver.offer", lambda s, now: s.save(now()))
     run(folder=tmp_path, stop_at=stop_at)
     found = checkpoint.load(tmp_path)
     assert found is not None and 0 < found.step <= stop_at
@@ -128,7 +128,7 @@ def test_a_resumed_run_ends_with_the_bits_of_an_uninterrupted_one(
 def test_a_table_that_no_file_keeps_is_neither_averaged_nor_saved(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("netwright.learning.loop._Saver.offer", lambda s, each: s.save(each, each.kept))
+    monkeypatch.setattr("netwright.learning.checkpoint.Saver.offer", lambda s, now: s.save(now()))
     trainee = make_trainee()
     trainee.module.register_buffer("table", torch.ones(77), persistent=False)
     run(trainee=trainee, folder=tmp_path, stop_at=17)

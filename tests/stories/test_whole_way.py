@@ -96,7 +96,7 @@ class Killed(BaseException):
 def test_a_killed_run_resumes_to_the_same_bits(
     stop: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("netwright.learning.loop._Saver.offer", lambda s, each: s.save(each, each.kept))
+    monkeypatch.setattr("netwright.learning.checkpoint.Saver.offer", lambda s, now: s.save(now()))
     table().write_csv(tmp_path / "data.csv")
     asked: dict[str, Any] = {"target": "kind", "minutes": 1, "set": {"learning.epochs": 8}}
     build.train(tmp_path / "data.csv", out=tmp_path / "whole", **asked)
