@@ -168,7 +168,7 @@ def _settled(prepared: Prepared, best: Trained, select: Part) -> Mapping[str, Ch
     task, rows = prepared.task, prepared.split.select
     told = task.take_in(best.network, prepared.decoded, rows, prepared.inputs)
     select = training.part(prepared, rows) if told else select  # as they look now
-    return {**told, **task.settle(best.network, select.inputs, select.target)}
+    return {**best.tuned(), **told, **task.settle(best.network, select.inputs, select.target)}
 
 
 def _choices(prepared: Prepared, asked: Request, older: Recipe | None) -> tuple[str, dict[str, Choice]]:

@@ -17,6 +17,7 @@ from netwright.data.packed import Part, gather
 from netwright.learning.closed import least_squares
 from netwright.learning.trainee import Settings
 from netwright.tasks.network import observed
+from netwright.trainees import NetworkTrainee
 from netwright.training import Job, Trained
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def _solved(job: Job, prepared: Prepared, parts: Mapping[str, Part]) -> Trained:
     """The linear network in closed form, its penalty chosen on the select rows."""
     began = time.monotonic()
     built, train, select = training.network(job, prepared.spec, prepared.task), parts["train"], parts["select"]
-    trainee = training.NetworkTrainee(built.eval(), prepared.task, select)
+    trainee = NetworkTrainee(built.eval(), prepared.task, select)
 
     def batches() -> Iterator[tuple[Tensor, Tensor]]:
         for rows in torch.split(torch.arange(len(train.target)), 4_096):

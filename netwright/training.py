@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -14,18 +14,18 @@ from torch import Tensor
 from netwright.base import seeds
 from netwright.base.errors import RecipeError
 from netwright.base.schema import JSON, Choice, Event, InputSpec, Plan
-from netwright.data.batches import Batch, TensorFeed
-from netwright.data.packed import Packed, Part
+from netwright.data.batches import TensorFeed
+from netwright.data.packed import Part
 from netwright.data.split import FEWEST, MEASURING
-from netwright.learning import machine, planning
+from netwright.learning import machine, planning, tuning
 from netwright.learning.checkpoint import Checkpoint, plan_from
 from netwright.learning.loop import learn
 from netwright.learning.trainee import Settings
 from netwright.networks import FAMILIES
 from netwright.networks.family import Machine
-from netwright.objectives.metrics import NAN
-from netwright.tasks.network import Network, build, observed
+from netwright.tasks.network import Network, build
 from netwright.tasks.settings import make
+from netwright.trainees import NetworkTrainee
 
 if TYPE_CHECKING:
     from netwright.prepare import Prepared
@@ -38,62 +38,6 @@ TIMED = 64
 """Examples that tell how long one takes."""
 LOOKING = 0.03
 """Share of learning's time that one look at the windows may take."""
-
-
-@dataclass
-class NetworkTrainee:
-    """A network of ours as learning sees it.
-
-    Attributes:
-        select: Validation rows that decide when to stop and what to keep; inputs where the network is.
-        mirrors: Whether to look if mirrored pictures are harmless.
-    """
-
-    module: Network
-    task: AbstractTask
-    select: Part
-    mirrors: bool = False
-
-    def loss(self, batch: Batch) -> Tensor:
-        """One loss an example, (B,)."""
-        assert batch.target is not None
-        return self.task.loss(self.module(batch.inputs), batch.target)
-
-    def slopes(self, batch: Batch) -> None:
-        """A graph finds them."""
-
-    def evaluate(self) -> Mapping[str, Any]:
-        """Loss and headline on the select rows."""
-        found = self._watched(self.select.inputs)
-        watched = self.task.watched
-        return {**found, "name": watched.name, "better": watched.better}
-
-    def timed(self) -> tuple[float, Mapping[str, Any]]:
-        """Seconds that an example takes to be evaluated, and what the evaluation found."""
-        began = time.monotonic()
-        found = self.evaluate()
-        return (time.monotonic() - began) / max(1, len(self.select.target)), found
-
-    def _watched(self, inputs: Mapping[str, Packed]) -> dict[str, float]:
-        if not len(self.select.target):
-            return {"loss": NAN, "score": NAN}
-        return self.task.watch(
-            observed(self.module, self.task, inputs, self.select.target), self.select.target.values
-        )
-
-    def probe(self) -> Mapping[str, JSON]:
-        """{"flip": True} if mirrored pictures lose no accuracy."""
-        if not self.mirrors or not len(self.select.target):
-            return {}
-        turned = {
-            key: Packed(packed.values.flip(-1)) if packed.values.ndim == 4 else packed
-            for key, packed in self.select.inputs.items()
-        }
-        headline = self.task.metrics[0]
-        plain = self.evaluate()["score"]
-        mirrored = self._watched(turned)["score"]
-        worse = mirrored < plain if headline.better == "higher" else mirrored > plain
-        return {} if worse else {"flip": True}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,6 +57,7 @@ class Job:
         folder: Where checkpoints go.
         memory: Bytes that may be used; None: what is free.
         device: "cpu", "cuda", or "auto" for a GPU where there is one.
+        by_hand: Whether threads or shares were set by hand, so that no others are tried.
     """
 
     network: str
@@ -127,6 +72,7 @@ class Job:
     folder: Path | None = None
     memory: int | None = None
     device: str = "cpu"
+    by_hand: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,6 +114,15 @@ class Trained:
         if not clocked or not self.pace:
             return part
         return part.at_most(max(FEWEST, int(MEASURING * 60.0 * minutes / self.pace)))
+
+    def tuned(self) -> dict[str, Choice]:
+        """The way in which sums were done, if several were tried."""
+        found = {}
+        for before, after in itertools.pairwise(self.plans):
+            if before.segment.trial and not after.segment.trial:
+                way = str(tuning.Way(after.segment.threads, after.segment.shares))
+                found["way"] = Choice(value=way, why=after.why.split(f"{way}: ")[-1], by="measured")
+        return found
 
     def instead_of(self, other: Trained) -> Trained:
         """This network in the place of another, which keeps its word on how learning ended."""
@@ -248,7 +203,11 @@ def run(job: Job, trainee: NetworkTrainee, batches: TensorFeed) -> Iterator[Even
         plan = planning.first(settings, per_epoch, part, _watched(trainee, job.budget))
     trainee.select = trainee.select.at_most(plan.watched or len(trainee.select.target))
     after = replace(job.after, watched=len(trainee.select.target))
-    live = planning.Measured(settings, job.budget, plan.steps, after) if job.live else None
+    live: planning.Planner | None = None
+    if job.live:
+        live = planning.Measured(settings, job.budget, plan.steps, after)
+        if job.budget is not None and not job.by_hand and trainee.device.type == "cpu":
+            live = tuning.Tuned(tuning.ways(trainee.module, settings, machine.cores()), job.budget, live)
     done = job.resume.plan.revision if job.resume else 0
     planner = planning.Replay([each for each in job.plans if each.revision > done], live)
     yield from learn(
@@ -294,7 +253,14 @@ def job_from(choices: Mapping[str, Choice], family: str, spec: InputSpec, seed: 
     values = {name: choice.value for name, choice in choices.items()}
     config = make(FAMILIES[family].Config, _of(values, "network"), "network")
     settings = make(Settings, _of(values, "learning"), "learning")
-    return Job(network=family, config=asdict(config), settings=_bounded(settings, spec), seed=seed)
+    sums = [choices[name] for name in ("learning.threads", "learning.shares") if name in choices]
+    return Job(
+        network=family,
+        config=asdict(config),
+        settings=_bounded(settings, spec),
+        seed=seed,
+        by_hand=any(choice.by == "user" for choice in sums),
+    )
 
 
 def _of(values: Mapping[str, JSON], name: str) -> dict[str, JSON]:

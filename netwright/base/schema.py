@@ -106,6 +106,12 @@ class Segment:
     accumulate: int = 1
     rate: float = 1.0
     """Factor on the learning rate; halved by each roll-back."""
+    threads: int = 0
+    """Threads for arithmetic; 0: those of the settings."""
+    shares: int = 0
+    """Parts of a batch side by side, which divide the threads among them; 0: those of the settings."""
+    trial: bool = False
+    """Whether it is measured how long these steps take, beside others."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -38,8 +38,8 @@ class Learner:
         average: Running means of these: what is evaluated and kept.
         best: Weights and buffers of the best evaluation.
         kept: The state at the last look, for a roll-back.
-        looks: Evaluations of this process.
-        looking: Seconds that they took.
+        looks, looking: Evaluations of this process, and the seconds that they took.
+        work: Numbers that went into the network in this process.
     """
 
     trainee: Trainee
@@ -61,6 +61,7 @@ class Learner:
     epoch: int = -1
     order: Sequence[Tensor] = ()
     sharing: Sharing | None = None
+    work: int = 0
     loss_sum: Tensor | float = 0.0
     norm: Tensor | float = 0.0
     looked: int = 0
@@ -151,9 +152,20 @@ def _begin(trainee: Trainee, feed: Feed, plan: Plan, settings: Settings, seed: i
         started=time.monotonic(),
     )
     learner.kept = _state(learner)
-    if settings.shares > 1 and params[0].device.type == "cpu" and divisible(trainee.module):
-        learner.sharing = Sharing(settings.shares)
+    _follow(learner, plan)
     return learner
+
+
+def _follow(learner: Learner, plan: Plan) -> None:
+    """The plan in force, its sums done as its segment says."""
+    learner.plan = plan
+    threads = plan.segment.threads or learner.settings.threads or machine.cores()
+    shares = plan.segment.shares or learner.settings.shares
+    shares = shares if learner.params[0].device.type == "cpu" and divisible(learner.module) else 1
+    if threads != torch.get_num_threads():
+        torch.set_num_threads(threads)
+    if shares != (learner.sharing.count if learner.sharing else 1):
+        learner.sharing = Sharing(shares, max(1, threads // shares)) if shares > 1 else None
 
 
 def _take_step(learner: Learner, planner: Planner) -> Iterator[Event]:
@@ -167,7 +179,7 @@ def _take_step(learner: Learner, planner: Planner) -> Iterator[Event]:
             if not machine.is_out_of_memory(error) or whole.accumulate >= whole.batch:
                 raise
         learner.module.zero_grad(set_to_none=True)
-        learner.plan = planner.repair(learner.plan, learner.step, "memory")
+        _follow(learner, planner.repair(learner.plan, learner.step, "memory"))
         yield _plan_event(learner)
 
 
@@ -180,6 +192,7 @@ def _step(learner: Learner) -> None:
         learner.epoch = epoch
     machine.seed_draws(seeds.key(learner.seed, "step", step), learner.params[0].device)
     batch = learner.feed.take(learner.order[position], epoch, plan.augment)
+    learner.work += sum(x.numel() for x in batch.inputs.values())
     learner.loss_sum += _backward(learner, batch)
     if learner.settings.clip > 0:
         norm = nn.utils.clip_grad_norm_(learner.params, learner.settings.clip)
@@ -254,7 +267,7 @@ def _roll_back(learner: Learner, planner: Planner) -> Iterator[Event]:
             "in the data with netwright check.",
         )
     _load(learner, learner.kept)
-    learner.plan = planner.repair(learner.plan, learner.step, "rate")
+    _follow(learner, planner.repair(learner.plan, learner.step, "rate"))
     said = f"the loss was not finite at step {learner.step:,}; back to the last good weights, half the rate"
     yield Event(type="trouble", step=learner.step, seconds=learner.seconds, data={"what": said})
     yield _plan_event(learner)
@@ -308,9 +321,10 @@ def _replan(learner: Learner, planner: Planner, evaluated: bool, probe: Any) -> 
         probe=probe,
         looks=learner.looks,
         looking=learner.looking,
+        work=learner.work,
     )
     while (revised := planner.next(learner.plan, progress)) is not None:
-        learner.plan = revised
+        _follow(learner, revised)
         yield _plan_event(learner)
         progress = replace(progress, evaluated=False, probe=None)
 
@@ -346,7 +360,7 @@ def _restore(learner: Learner, checkpoint: Checkpoint) -> None:
     best = {k.removeprefix(start): v for k, v in tensors.items() if k.startswith(start)}
     learner.best = best
     learner.step = learner.looked = checkpoint.step
-    learner.plan = checkpoint.plan
+    _follow(learner, checkpoint.plan)
     learner.spent = checkpoint.seconds
     learner.history = History.restore(dict(checkpoint.history))
     learner.rollbacks = checkpoint.rollbacks
@@ -370,8 +384,7 @@ def _end(learner: Learner, saver: Saver, signal: int | None) -> Iterator[Event]:
     if signal is not None:
         saver.save(_checkpoint(learner, _state(learner)))
     if not learner.best:
-        _, event = _evaluate(learner)
-        yield event
+        yield _evaluate(learner)[1]
     if not learner.best:  # nothing was measured: the last running means
         with _averaged(learner):
             _keep(learner)

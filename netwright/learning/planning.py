@@ -43,6 +43,7 @@ class Progress:
         probe: Switches found harmless by a probe after this step, or None if there was none.
         looks: Evaluations of this process.
         looking: Seconds that they took.
+        work: Numbers that went into the network so far: steps of long examples take longer.
     """
 
     step: int
@@ -52,6 +53,7 @@ class Progress:
     probe: Mapping[str, JSON] | None = None
     looks: int = 0
     looking: float = 0.0
+    work: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Parts of a batch side by side, each on one thread: small sums gain more so than by threads within each."""
+"""Parts of a batch side by side, on threads of their own: small sums gain more than by threads within each."""
 
 from __future__ import annotations
 
@@ -10,13 +10,20 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from netwright.base.draws import drawing
+
 
 class Sharing:
-    """Threads that stay, and end with it; each does its arithmetic alone."""
+    """Threads that stay, and end with it.
 
-    def __init__(self, count: int) -> None:
+    Args:
+        count: Parts of a batch.
+        threads: Threads for the sums of each.
+    """
+
+    def __init__(self, count: int, threads: int = 1) -> None:
         self.count = count
-        self._pool = ThreadPoolExecutor(count, initializer=_alone)
+        self._pool = ThreadPoolExecutor(count, initializer=_alone, initargs=(threads,))
 
     def slopes(self, params: list[Tensor], loss_of: Callable[[Any], Tensor], batch: Any) -> Iterator[Tensor]:
         """The losses of the parts, detached; their slopes are added to those of the parameters, in order.
@@ -30,11 +37,14 @@ class Sharing:
         size = math.ceil(examples / self.count)
         parts = [batch.part(start, min(examples, start + size)) for start in range(0, examples, size)]
 
-        def one(part: Any) -> tuple[Tensor, tuple[Tensor | None, ...]]:
-            loss = loss_of(part)
-            return loss.detach(), torch.autograd.grad(loss, params, allow_unused=True)
+        draws = torch.randint(2**63 - 1, (len(parts),)).tolist()  # each part has its own, in whatever order
 
-        for loss, slopes in self._pool.map(one, parts):
+        def one(part: Any, draw: int) -> tuple[Tensor, tuple[Tensor | None, ...]]:
+            with drawing(torch.Generator().manual_seed(draw)):
+                loss = loss_of(part)
+                return loss.detach(), torch.autograd.grad(loss, params, allow_unused=True)
+
+        for loss, slopes in self._pool.map(one, parts, draws):
             for param, slope in zip(params, slopes, strict=True):
                 if slope is not None:
                     param.grad = slope if param.grad is None else param.grad + slope
@@ -42,18 +52,17 @@ class Sharing:
 
 
 def divisible(module: nn.Module) -> bool:
-    """Whether examples may go through in parts: nothing is drawn at random, and no statistics are shared.
+    """Whether examples may go through in parts: no statistics are shared, and only we draw at random.
 
-    Draws come from one generator, whose order threads would change.
+    Torch's own dropout draws from one generator, whose order threads would change.
     """
     return not any(
-        getattr(each, "draws", False)
-        or isinstance(each, nn.modules.batchnorm._BatchNorm)
-        or (isinstance(each, nn.Dropout) and each.p > 0)
+        isinstance(each, nn.modules.batchnorm._BatchNorm)
+        or (isinstance(each, nn.Dropout) and each.p > 0 and not getattr(each, "apart", False))
         for each in module.modules()
     )
 
 
-def _alone() -> None:
-    torch.set_num_threads(1)
+def _alone(threads: int) -> None:
+    torch.set_num_threads(threads)
     torch.set_flush_denormal(True)  # of each thread its own

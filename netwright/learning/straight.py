@@ -135,14 +135,15 @@ def _any_loss(out_BO: F32, target: Tensor, losses: Callable[[Tensor, Tensor], Te
 def _is_plain_cross_entropy(criterion: Any) -> bool:
     if type(criterion) is not nn.CrossEntropyLoss or _hooked(criterion):
         return False
-    return criterion.weight is None and not criterion.label_smoothing
+    return criterion.weight is None and float(criterion.label_smoothing) == 0.0
 
 
 def _are_classes(target: Tensor, out_BO: F32) -> bool:
     """Whether each is the number of a class; what is not, such as one to be ignored, is left to torch."""
     if target.dtype != torch.int64 or target.ndim != 1:
         return False
-    return int(target.numpy().view(np.uint64).max()) < out_BO.shape[1]  # negative ones are very large so
+    largest = int(target.numpy().view(np.uint64).max())  # negative ones are very large so
+    return largest < len(out_BO[0])
 
 
 def _layer(child: nn.Linear) -> _Layer:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from netwright.learning.sharing import Sharing, divisible
+from netwright.networks.parts.dropout import Dropout
 
 
 @dataclass
@@ -83,3 +84,31 @@ def test_what_draws_or_keeps_statistics_is_not_divided() -> None:
     assert divisible(nn.Sequential(nn.Linear(3, 3), nn.Dropout(0.0), nn.LayerNorm(3)))
     assert not divisible(nn.Sequential(nn.Linear(3, 3), nn.Dropout(0.1)))
     assert not divisible(nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3)))
+
+
+class Drawing(nn.Module):
+    """What is drawn is what is answered."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(1))
+        self.dropout = Dropout(0.5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        found: Tensor = self.dropout(x) * self.weight
+        return found
+
+
+def test_parts_draw_apart_and_a_seed_repeats_them() -> None:
+    network = Drawing()
+    assert divisible(network)
+
+    def drawn(seed: int) -> list[Tensor]:
+        torch.manual_seed(seed)
+        batch = Batch(torch.ones(64, 50), torch.zeros(64, 50))
+        return list(Sharing(2).slopes([network.weight], lambda part: network(part.x).square().sum(), batch))
+
+    first, again, other = drawn(0), drawn(0), drawn(1)
+    assert first == again
+    assert first[0] != first[1]
+    assert first != other

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import netwright
-from netwright import build, linear, request, training
+from netwright import build, linear, request, trainees, training
 from netwright import prepare as preparing
 from netwright.base.errors import DataError, RecipeError
 from netwright.cli.main import run
@@ -99,8 +99,8 @@ def test_every_family_begins_as_the_linear_forecast(family: str) -> None:
 def test_where_answers_take_long_evenly_fewer_windows_are_measured_and_it_is_said(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    plain, heard = training.NetworkTrainee.timed, []
-    monkeypatch.setattr(training.NetworkTrainee, "timed", lambda self: (1.0, plain(self)[1]))
+    plain, heard = trainees.NetworkTrainee.timed, []
+    monkeypatch.setattr(trainees.NetworkTrainee, "timed", lambda self: (1.0, plain(self)[1]))
     monkeypatch.setattr(training, "FEWEST", 7)
     asked = {"horizon": 12, "network": "convolutional", "set": {"kind.load.back": 48}}
     found = build.fit(series(), minutes=0.05, listen=heard.append, **asked)

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from netwright.base.draws import source
 from netwright.base.schema import LENGTHS, Field
 from netwright.networks.inputs.steps import Scale, mask
 
@@ -31,8 +32,6 @@ class Bag(nn.Module):
     References: Joulin et al. 2017, https://arxiv.org/abs/1607.01759 (fastText); Bojanowski et al. 2017,
     https://arxiv.org/abs/1607.04606 (parts of words).
     """
-
-    draws = True
 
     def __init__(self, field: Field, width: int) -> None:
         super().__init__()
@@ -56,7 +55,8 @@ class Bag(nn.Module):
             part_BN, share_BN = self._parts(code_BT, there_BT)
             place_BN, weight_BN = torch.cat([place_BN, part_BN], dim=1), torch.cat([weight_BN, share_BN], dim=1)
         if self.training:
-            weight_BN = weight_BN * (torch.rand_like(weight_BN) >= DROPPED)
+            drawn_BN = torch.rand(weight_BN.shape, device=code_BT.device, generator=source(code_BT.device))
+            weight_BN = weight_BN * (drawn_BN >= DROPPED)
         weight_BN = weight_BN / weight_BN.sum(1, keepdim=True).clamp(min=1.0).sqrt()
         return nn.functional.embedding_bag(place_BN, self.table, per_sample_weights=weight_BN, mode="sum")
 

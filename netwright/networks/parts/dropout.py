@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from netwright.base.draws import source
+
 PARTS = 256
 """The share is rounded to one of so many parts: a byte decides on each element."""
 
@@ -18,6 +20,9 @@ class Dropout(nn.Dropout):
 
     Reference: Srivastava et al. 2014, https://jmlr.org/papers/v15/srivastava14a.html.
     """
+
+    apart = True
+    """Parts of a batch that learn side by side have draws of their own."""
 
     def forward(self, x: Tensor) -> Tensor:
         """The same shape."""
@@ -31,7 +36,7 @@ class _Dropped(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, left_out: int) -> Tensor:
         """Elements where a random byte is not below `left_out`."""
-        words = torch.randint(-(2**63), 2**63 - 1, (-(-x.numel() // 8),))
+        words = torch.randint(-(2**63), 2**63 - 1, (-(-x.numel() // 8),), generator=source(x.device))
         kept = (words.view(torch.uint8)[: x.numel()] >= left_out).view(x.shape)
         ctx.save_for_backward(kept)
         ctx.scale = PARTS / (PARTS - left_out)
