@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import functools
 import os
 import signal
 import threading
@@ -16,6 +18,12 @@ from torch import nn
 
 from netwright.base.errors import RecipeError
 
+KEPT = {-3: 64 << 20, -1: 256 << 20}
+"""What the C library keeps for the next tensors: glibc's M_MMAP_THRESHOLD and M_TRIM_THRESHOLD, bytes.
+
+By its own rule it hands large activations back to the system after each step and asks for them in the next, which
+clears every page anew: a quarter to a third of a step of bags of words, a tenth of one of an LSTM.
+"""
 MEMORY_SHARE = 0.6
 """Share of the free memory that learning may plan with."""
 
@@ -60,6 +68,7 @@ def may_hold() -> int:
 def arithmetic(threads: int) -> Iterator[None]:
     """Deterministic arithmetic on so many threads; the caller's own settings and draws come back after."""
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # else a GPU refuses to be deterministic
+    _keep_pages()
     before = torch.get_num_threads()
     strictness = torch.get_deterministic_debug_mode()
     random_state = torch.get_rng_state()
@@ -75,6 +84,14 @@ def arithmetic(threads: int) -> Iterator[None]:
         torch.set_deterministic_debug_mode(strictness)
         torch.set_flush_denormal(False)
         torch.set_rng_state(random_state)
+
+
+@functools.cache
+def _keep_pages() -> None:
+    """Has glibc keep what tensors give back, in place of its own rule; other C libraries have their own."""
+    with contextlib.suppress(OSError, AttributeError, TypeError):
+        for option, size in KEPT.items():
+            ctypes.CDLL(None).mallopt(option, size)
 
 
 def seed_draws(seed: int, device: torch.device) -> None:
