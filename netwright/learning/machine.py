@@ -21,8 +21,8 @@ from netwright.base.errors import RecipeError
 KEPT = {-3: 64 << 20, -1: 256 << 20}
 """What the C library keeps for the next tensors: glibc's M_MMAP_THRESHOLD and M_TRIM_THRESHOLD, bytes.
 
-By its own rule it hands large activations back to the system after each step and asks for them in the next, which
-clears every page anew: a quarter to a third of a step of bags of words, a tenth of one of an LSTM.
+By its own rule it hands large activations back to the system after each step and asks for them in the next:
+every page is cleared anew, which is a third of a step of bags of words and a tenth of one of an LSTM.
 """
 MEMORY_SHARE = 0.6
 """Share of the free memory that learning may plan with."""
