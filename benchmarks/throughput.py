@@ -3,8 +3,9 @@
     python benchmarks/throughput.py [ROUNDS] [NETWORK …]
 
 Every loop trains with AdamW at 1e-3, in float32, on shuffled rows, without validation, as its own documentation
-writes it; an epoch is the time of several less the time of one, so start-up is left out. The loops take turns,
-forwards and backwards. Peers that are not installed are left out; `make bench` installs them.
+writes it; an epoch is the time of several less the time of one, so start-up is left out. Each loop has a
+process of its own; they take turns, forwards and backwards. Peers that are not installed are left out; `make
+bench` installs them.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import importlib.util
 import itertools
 import logging
 import math
+import multiprocessing
 import os
 import platform
 import statistics
@@ -21,6 +23,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -266,15 +269,24 @@ def quiet() -> Iterator[None]:
     logging.disable(logging.NOTSET)
 
 
-def measured(case: Case, rounds: int) -> dict[str, list[float]]:
-    """Samples a second of each loop, a number a round."""
-    there = {name: fit for name, (package, fit) in PEERS.items() if importlib.util.find_spec(package)}
+def pace(case: str, loop: str) -> float:
+    """Samples a second of one loop, in the process that calls it."""
+    made = CASES[case]()
+    return len(made.x) / an_epoch(made, PEERS[loop][1])
+
+
+def measured(case: str, rounds: int) -> dict[str, list[float]]:
+    """Samples a second of each loop, a number a round; each in a process that waits for its turn."""
+    there = [name for name, (package, _) in PEERS.items() if importlib.util.find_spec(package)]
     found: dict[str, list[float]] = {name: [] for name in there}
-    for turn in range(rounds + 1):
-        for name in list(there) if turn % 2 else reversed(there):
-            pace = len(case.x) / an_epoch(case, there[name])
-            if turn:  # the first round warms up
-                found[name].append(pace)
+    spawn = multiprocessing.get_context("spawn")
+    with contextlib.ExitStack() as stack:
+        own = {name: stack.enter_context(ProcessPoolExecutor(1, mp_context=spawn)) for name in there}
+        for turn in range(rounds + 1):
+            for name in there if turn % 2 else reversed(there):
+                samples = own[name].submit(pace, case, name).result()
+                if turn:  # the first round warms up
+                    found[name].append(samples)
     return found
 
 
@@ -286,7 +298,7 @@ def main() -> None:
     print(f"| {' | '.join(columns)} |\n|{'---|' * len(columns)}")
     for name in chosen:
         case = CASES[name]()
-        found = measured(case, rounds)
+        found = measured(name, rounds)
         for loop, paces in found.items():
             ratio = statistics.median(a / b for a, b in zip(found["netwright"], paces, strict=True))
             middle, steps = statistics.median(paces), math.ceil(len(case.x) / case.batch)

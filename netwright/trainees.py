@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import torch
 from torch import Tensor
 
 from netwright.base.schema import JSON
@@ -33,11 +32,6 @@ class NetworkTrainee:
     task: AbstractTask
     select: Part
     mirrors: bool = False
-
-    @property
-    def device(self) -> torch.device:
-        """Where the network is."""
-        return next(self.module.parameters()).device
 
     def loss(self, batch: Batch) -> Tensor:
         """One loss an example, (B,)."""

@@ -206,7 +206,7 @@ def run(job: Job, trainee: NetworkTrainee, batches: TensorFeed) -> Iterator[Even
     live: planning.Planner | None = None
     if job.live:
         live = planning.Measured(settings, job.budget, plan.steps, after)
-        if job.budget is not None and not job.by_hand and trainee.device.type == "cpu":
+        if job.budget is not None and not job.by_hand:
             live = tuning.Tuned(tuning.ways(trainee.module, settings, machine.cores()), job.budget, live)
     done = job.resume.plan.revision if job.resume else 0
     planner = planning.Replay([each for each in job.plans if each.revision > done], live)

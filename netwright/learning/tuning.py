@@ -45,17 +45,21 @@ class Way:
         return "1 thread" if self.threads == 1 else f"{self.threads} threads"
 
 
-def ways(module: nn.Module, settings: Settings, cores: int) -> tuple[Way, ...]:
-    """What may be tried on a CPU, first what the settings ask for.
+def ways(module: nn.Module, settings: Settings, cores: int, *, parts: bool = True) -> tuple[Way, ...]:
+    """What may be tried on a CPU, first what the settings ask for; nothing elsewhere.
 
     Args:
         module: Parts of a batch may learn side by side only where they share no statistics.
         settings: How to learn.
         cores: Threads that there may be.
+        parts: Whether several threads may go through the module at once.
     """
-    asked = Way(settings.threads or cores, settings.shares if divisible(module) else 1)
+    if next(module.parameters()).device.type != "cpu":
+        return ()
+    parts = parts and divisible(module)
+    asked = Way(settings.threads or cores, settings.shares if parts else 1)
     found = [asked, *(Way(threads) for threads in (cores, cores // 2, 1) if threads)]
-    if divisible(module):
+    if parts:
         most = min(cores, settings.batch)
         found += [Way(cores, shares) for shares in (most, most // 2) if shares > 1]
     return tuple(dict.fromkeys(found))
