@@ -26,8 +26,10 @@ ROUNDS = 4
 """Turns that each way has, the first of which warms up and does not count."""
 MOMENT = 0.04
 """Seconds of a turn at least: it has as many steps as they hold."""
-FIRST = 3
-"""Steps that tell how long steps take, after one that warms up."""
+FIRST, SLOW = 3, 2.0
+"""Steps, or seconds, that tell how long steps take, after one step that warms up."""
+RESCUE = 0.25
+"""Share of the seconds left that one step of each other way may take where steps are too long for turns."""
 BETTER = 0.03
 """Share of the time by which another way must be faster than the one that the family asks for."""
 
@@ -111,22 +113,29 @@ class Tuned:
             self._ended = len(self.ways) < 2 or resumed  # a run that goes on has chosen before
             self._begun = (step, seconds)
             return None
-        steps = step - self._begun[0]
-        if steps < FIRST:
+        steps, passed = step - self._begun[0], seconds - self._begun[1]
+        if steps < FIRST and passed < SLOW:
             return None
-        pace = max(1e-7, (seconds - self._begun[1]) / steps)
-        self._work = progress.work / max(1, step - self._begun[0] + 1)
+        pace = max(1e-7, passed / steps)
+        self._work = progress.work / (step - self._begun[0] + 1)
         left = min((plan.steps - step) * pace, self.budget - progress.seconds)
+        if left >= AT_LEAST and self._affords(pace, left):
+            self._why = plan.why
+            return self._taking(plan, progress)
+        self._ended = True
+        return self._taken(plan, step, self.ways[0], plan.why) if plan.segment.trial else None
+
+    def _affords(self, pace: float, left: float) -> bool:
+        """Lays out the turns that the seconds left afford, and says whether there are any."""
         self._per = max(1, math.ceil(MOMENT / pace))
-        turn = len(self.ways) * self._per * pace
-        rounds = min(ROUNDS, int(min(SHARE * left, MOST) / turn))
-        if left < AT_LEAST or rounds < 2:
-            self._ended = True
-            return self._taken(plan, step, self.ways[0], plan.why) if plan.segment.trial else None
-        self._why = plan.why
-        for number in range(rounds):
+        rounds = min(ROUNDS, int(min(SHARE * left, MOST) / (len(self.ways) * self._per * pace)))
+        for number in range(rounds if rounds > 1 else 0):
             self._turns.extend(self.ways if number % 2 == 0 else reversed(self.ways))
-        return self._taking(plan, progress)
+        if not self._turns and (len(self.ways) - 1) * pace <= RESCUE * left:
+            self._per = 1  # so long a step may be long for how it is done: one of each other way tells
+            self._turns.extend(self.ways[1:])
+            self._costs[self.ways[0]] = [pace / self._work]
+        return bool(self._turns)
 
     def _turn(self, plan: Plan, progress: Progress) -> Plan | None:
         if progress.step < self._until:
@@ -138,7 +147,7 @@ class Tuned:
         if self._turns:
             return self._taking(plan, progress)
         self._ended = True
-        costs = {way: statistics.median(each[1:]) for way, each in self._costs.items()}
+        costs = {way: statistics.median(each[1:] or each) for way, each in self._costs.items()}
         best = min(costs, key=lambda way: costs[way])
         if costs[self.ways[0]] <= costs[best] * (1 + BETTER):
             best = self.ways[0]

@@ -85,6 +85,13 @@ def test_what_ends_soon_is_not_tried() -> None:
     assert tuner.then.asked > 300  # type: ignore[attr-defined]
 
 
+def test_steps_too_long_for_turns_are_tried_once() -> None:
+    last, plans, _ = played({TWO: 5e-2, ONE: 1e-3, PARTS: 2e-3}, budget=120.0)
+    assert last.segment.threads == 1
+    assert last.segment.from_step < 10
+    assert sum(plan.segment.trial for plan in plans) == 2
+
+
 def test_trials_take_a_small_share_of_the_time() -> None:
     _, plans, _ = played({TWO: 1e-3, ONE: 1e-3}, budget=30.0)
     trials = [plan.at_step for plan in plans if plan.segment.trial]
