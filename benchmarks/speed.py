@@ -1,19 +1,25 @@
 """Start-up, one-row prediction, and what the loop costs over the bare step.
 
 Prints: `netwright --help` and `import netwright` beyond Python's own start (seconds, median of 7, whole
-processes); one-row `model.predict` of a table model (milliseconds, median of 300); and the loop's overhead
-on a small convolutional network on 28 x 28 pictures (median ratio over alternating runs
-of a run's median step).
+processes); one-row `model.predict` of a table model (milliseconds, median of 300); seconds from the start of a
+process to its first step; what a step goes to, of a small convolutional network on 28 x 28 pictures and of a
+tiny one; and the loop over the bare step (median ratio over alternating runs of a run's median step).
 
     python benchmarks/speed.py
 """
 
 from __future__ import annotations
 
+import contextlib
+import resource
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 from unittest import mock
 
@@ -25,7 +31,7 @@ from netwright.base.schema import Field, InputSpec
 from netwright.data.batches import TensorFeed
 from netwright.data.kinds import augmenting
 from netwright.data.packed import Packed
-from netwright.learning import machine, planning
+from netwright.learning import loop, machine, planning
 from netwright.learning.loop import learn
 from netwright.learning.optimizers import Optimizers
 from netwright.learning.trainee import Settings
@@ -75,6 +81,9 @@ class Nothing:
         self.began.append(time.perf_counter())
         return cross_entropy(self.module(batch.inputs)[0], batch.target)
 
+    def slopes(self, batch: Any) -> None:
+        """A graph finds them."""
+
     def evaluate(self) -> dict[str, float]:
         """Nothing."""
         return {"loss": 1.0, "score": 0.0}
@@ -115,27 +124,103 @@ def ours() -> list[float]:
     return trainee.began
 
 
-def own_share() -> tuple[float, float]:
-    """What the loop adds to a step as a share of the step, and milliseconds of a step, within one run.
+def tiny() -> tuple[torch.nn.Module, TensorFeed]:
+    """32-64-64-2 and batches of 64, as a network whose slopes a graph finds."""
+    torch.manual_seed(0)
+    layers = torch.nn.Sequential(
+        torch.nn.Linear(32, 64),
+        torch.nn.ReLU(),
+        torch.nn.Linear(64, 64),
+        torch.nn.ReLU(),
+        torch.nn.Linear(64, 2),
+    )
+    x, y = torch.randn(19_200, 32), torch.randint(0, 2, (19_200,))
+    return Alone(layers), TensorFeed(inputs={"x": Packed(x)}, target=Packed(y))
 
-    Both sides meet the same neighbours, so this is steady where the ratio of two runs is not; what a batch
-    that was not in the cache costs the forward pass is not in it.
+
+class Alone(torch.nn.Module):
+    """One member whose input is called x."""
+
+    def __init__(self, layers: torch.nn.Module) -> None:
+        super().__init__()
+        self.layers = layers
+
+    def forward(self, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
+        """(1, B, O)."""
+        found: torch.Tensor = self.layers(inputs["x"]).unsqueeze(0)
+        return found
+
+
+@contextlib.contextmanager
+def timed(owner: Any, name: str, into: list[float]) -> Iterator[None]:
+    """Adds the seconds of each call of a function to a list."""
+    plain = getattr(owner, name)
+
+    def noted(*given: Any, **named: Any) -> Any:
+        began = time.perf_counter()
+        found = plain(*given, **named)
+        into.append(time.perf_counter() - began)
+        return found
+
+    with mock.patch.object(owner, name, noted):
+        yield
+
+
+def shares(
+    case: Callable[[], tuple[torch.nn.Module, TensorFeed]], batch: int, threads: int
+) -> dict[str, float]:
+    """Milliseconds of a step by what they go to, means within one run: all sides meet the same neighbours.
+
+    "bare" is forward, loss, backward and optimizer; "feed" is order and gathering; "augment" is what makes
+    pictures harder; "loop" is all the rest, the running mean of weights among it.
     """
-    network, feed = make()
-    trainee, ends = Nothing(network), []
-    step = Optimizers.step
-
-    def noted(self: Optimizers, rate: float) -> None:
-        step(self, rate)
-        ends.append(time.perf_counter())
-
-    plan = planning.first(SETTINGS, feed.steps_per_epoch(256))
-    with mock.patch.object(Optimizers, "step", noted), machine.arithmetic(0):
-        for _ in learn(trainee, feed, planning.Replay([]), plan, settings=SETTINGS, seed=0):
+    network, feed = case()
+    spent: dict[str, list[float]] = {}
+    trainee, settings = Nothing(network), replace(SETTINGS, batch=batch, clip=0.0)
+    plan = planning.first(settings, feed.steps_per_epoch(batch))
+    owners = {
+        "_backward": loop,
+        "step": Optimizers,
+        "take": TensorFeed,
+        "order": TensorFeed,
+        "augment": augmenting,
+    }
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(machine.arithmetic(threads))
+        for name, owner in owners.items():
+            stack.enter_context(timed(owner, name, spent.setdefault(name, [])))
+        for _ in learn(trainee, feed, planning.Replay([]), plan, settings=settings, seed=0):
             pass
-    inside = [end - start for start, end in zip(trainee.began, ends, strict=True)][WARM:]
-    between = [start - end for start, end in zip(trainee.began[1:], ends[:-1], strict=True)][WARM:]
-    return statistics.fmean(between) / statistics.fmean(inside), 1e3 * statistics.median(inside)
+    each = {name: 1e3 * statistics.fmean(seconds[WARM:] or [0.0]) for name, seconds in spent.items()}
+    each["order"] = 1e3 * sum(spent["order"]) / plan.steps
+    whole = 1e3 * statistics.fmean(np.diff(trainee.began)[WARM:].tolist())
+    bare, feeding = each["_backward"] + each["step"], each["take"] - each["augment"] + each["order"]
+    rest = whole - bare - each["take"] - each["order"]
+    return {"step": whole, "bare": bare, "feed": feeding, "augment": each["augment"], "loop": rest}
+
+
+FIRST = """
+import sys, time
+import netwright
+def listen(event):
+    if event.type == "plan" and not event.step:
+        print(time.time())
+netwright.train(sys.argv[1], target="target", minutes=0.2, out=sys.argv[2], listen=listen)
+"""
+"""Says when the first step is about to be taken."""
+
+
+def to_first_step() -> tuple[float, float]:
+    """Seconds from a process' start to its first step, and the megabytes it held: breast_cancer as a file."""
+    from sklearn.datasets import load_breast_cancer
+
+    with tempfile.TemporaryDirectory() as folder:
+        table = Path(folder) / "table.csv"
+        load_breast_cancer(as_frame=True).frame.to_csv(table, index=False)
+        command, began = [sys.executable, "-c", FIRST, str(table), f"{folder}/run"], time.time()
+        said = subprocess.run(command, capture_output=True, check=True, text=True).stdout
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+    return float(said.split()[0]) - began, peak
 
 
 def bare() -> list[float]:
@@ -178,10 +263,18 @@ def main() -> None:
     print(f"netwright --help             {processes(['-m', 'netwright', '--help']):.3f} s (at most 0.3)")
     print(f"import netwright             {processes(['-c', 'import netwright']) - python:.3f} s (at most 0.1)")
     print(f"one row through predict      {one_row():.2f} ms (at most 2)")
-    shares = [own_share()[0] for _ in range(ROUNDS)]
-    low, share, high = statistics.quantiles(shares, n=4)
-    spread = f"quartiles {100 * low:.1f} to {100 * high:.1f}"
-    print(f"loop's own part of a step    {100 * share:.1f} % of the bare part ({spread}; at most 3 %)")
+    found = [to_first_step() for _ in range(5)]
+    first, peak = (statistics.median(each) for each in zip(*found, strict=True))
+    print(f"start to first step          {first:.2f} s, {peak:.0f} MB at most while it ran (569 rows)")
+    for words, case, batch, threads in (("MNIST's network", make, 256, 0), ("a tiny network", tiny, 64, 1)):
+        runs = [shares(case, batch, threads) for _ in range(ROUNDS)]
+        of = {name: statistics.median(run[name] for run in runs) for name in runs[0]}
+        least, most = (pick(run["loop"] for run in runs) for pick in (min, max))
+        print(
+            f"{words}: {of['step']:.3f} ms a step, of which forward, backward and optimizer {of['bare']:.3f},"
+        )
+        print(f"  feed {of['feed']:.3f} ({of['feed'] / of['bare']:.1%}), augmentation {of['augment']:.3f},")
+        print(f"  loop {of['loop']:.3f} ({of['loop'] / of['bare']:.1%}; {least:.3f}-{most:.3f})")
     (low, ratio, high), step = overhead()
     spread = f"quartiles {100 * (low - 1):.1f} to {100 * (high - 1):.1f}"
     print(f"loop over the bare step      {100 * (ratio - 1):.1f} % of {step:.1f} ms ({spread}; at most 3 %)")

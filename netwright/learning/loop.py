@@ -62,9 +62,8 @@ class Learner:
     order: Sequence[Tensor] = ()
     sharing: Sharing | None = None
     work: int = 0
-    loss_sum: Tensor | float = 0.0
+    losses: list[Tensor | float] = field(default_factory=list)
     norm: Tensor | float = 0.0
-    looked: int = 0
     looks: int = 0
     looking: float = 0.0
 
@@ -190,10 +189,10 @@ def _step(learner: Learner) -> None:
     if epoch != learner.epoch:
         learner.order = learner.feed.order(epoch, plan.segment.batch)
         learner.epoch = epoch
-    machine.seed_draws(seeds.key(learner.seed, "step", step), learner.params[0].device)
+    machine.seed_draws(seeds.of_step(learner.seed, step), learner.params[0].device)
     batch = learner.feed.take(learner.order[position], epoch, plan.augment)
     learner.work += sum(x.numel() for x in batch.inputs.values())
-    learner.loss_sum += _backward(learner, batch)
+    learner.losses.append(_backward(learner, batch))
     if learner.settings.clip > 0:
         norm = nn.utils.clip_grad_norm_(learner.params, learner.settings.clip)
         learner.norm = norm.detach()
@@ -240,10 +239,8 @@ def _evaluation_due(learner: Learner) -> bool:
 
 def _look(learner: Learner, planner: Planner) -> Iterator[Event]:
     """Waits for the loss of the steps since the last look; rolls back if it is not finite."""
-    steps = max(1, learner.step - learner.looked)
-    loss = float(learner.loss_sum) / steps
-    learner.loss_sum = 0.0
-    learner.looked = learner.step
+    loss = float(torch.stack([torch.as_tensor(each) for each in learner.losses]).mean())
+    learner.losses.clear()
     if math.isfinite(loss):
         data = {
             "loss": loss,
@@ -359,7 +356,7 @@ def _restore(learner: Learner, checkpoint: Checkpoint) -> None:
     start = "best/"
     best = {k.removeprefix(start): v for k, v in tensors.items() if k.startswith(start)}
     learner.best = best
-    learner.step = learner.looked = checkpoint.step
+    learner.step = checkpoint.step
     _follow(learner, checkpoint.plan)
     learner.spent = checkpoint.seconds
     learner.history = History.restore(dict(checkpoint.history))
