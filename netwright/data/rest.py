@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -78,6 +79,16 @@ def sample_of(rows: int, row_bytes: float, memory: int) -> Sample:
     """
     wanted = max(FEWEST, int(memory / SHARE / max(1.0, row_bytes)))
     return Sample(max(2, -(-rows // wanted)))
+
+
+def detached(cells: pl.DataFrame) -> pl.DataFrame:
+    """A copy that keeps nothing of the piece alive that these rows were taken from: polars shares its texts."""
+    import polars as pl
+
+    stream = io.BytesIO()
+    cells.write_ipc_stream(stream)
+    stream.seek(0)
+    return pl.read_ipc_stream(stream)
 
 
 def piece_bytes(memory: int) -> int:

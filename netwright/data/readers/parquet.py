@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from netwright.base.errors import DataError
 from netwright.data.readers.cells import clean
-from netwright.data.rest import Rest, piece_bytes, sample_of
+from netwright.data.rest import Rest, detached, piece_bytes, sample_of
 from netwright.data.table import ReadOptions, Table
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ def sampled(source: Path, options: ReadOptions, memory: int) -> Table:
             for piece in frame.iter_slices(few) if others else [frame]:
                 yield clean(piece, options)
 
-    cells = pl.concat(frames(others=False), rechunk=True)
+    cells = pl.concat([detached(frame) for frame in frames(others=False)], rechunk=True)
     rest = Rest(rows=rows - cells.height, read=lambda: frames(others=True))
     return Table(cells=cells, source=source.name, root=source.parent, options=options, rest=rest)
 

@@ -13,7 +13,7 @@ from netwright.base.errors import DataError
 from netwright.data.readers import tables, text
 from netwright.data.readers.cells import clean
 from netwright.data.readers.tables import Layout
-from netwright.data.rest import Rest, piece_bytes, sample_of
+from netwright.data.rest import Rest, detached, piece_bytes, sample_of
 from netwright.data.table import ReadOptions, Table
 
 if TYPE_CHECKING:
@@ -117,20 +117,22 @@ def _sample(source: Path, layout: Layout, options: ReadOptions, memory: int) -> 
 
     file, row_bytes = _file(source, layout, options, piece_bytes(memory))
     rows = int(text.unpacked_size(source) / row_bytes[0]) + 1
-    chosen, kept, start = sample_of(rows, row_bytes[1], memory), [], 0
-    for frame in file.frames():
-        kept.append(frame.filter(pl.Series(chosen.holds(start, frame.height))))
-        start += frame.height
-    table = tables.table_of(pl.concat(kept, rechunk=True), file.layout, source, options)
+    chosen, options = sample_of(rows, row_bytes[1], memory), tables.with_texts(options, file.layout)
 
-    def others() -> Iterator[pl.DataFrame]:
-        start = 0
+    total = 0
+
+    def frames(*, others: bool) -> Iterator[pl.DataFrame]:
+        nonlocal total
+        total = 0
         for frame in file.frames():
-            frame.columns = list(file.layout.names)
-            yield clean(frame.filter(pl.Series(~chosen.holds(start, frame.height))), table.options)
-            start += frame.height
+            kept = frame.filter(pl.Series(chosen.holds(total, frame.height) != others))
+            kept.columns = list(file.layout.names)
+            total += frame.height
+            yield clean(kept, options)
 
-    return replace(table, rest=Rest(rows=start - table.height, read=others))
+    cells = [detached(frame) for frame in frames(others=False)]
+    table = tables.table_of(pl.concat(cells, rechunk=True), file.layout, source, options)
+    return replace(table, rest=Rest(rows=total - table.height, read=lambda: frames(others=True)))
 
 
 def _file(source: Path, layout: Layout, options: ReadOptions, size: int) -> tuple[_File, tuple[float, float]]:

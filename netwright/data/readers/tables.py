@@ -59,7 +59,9 @@ def read(source: Path, options: ReadOptions) -> Table:
             f"'{source}' has a header and no rows.",
             hint="give a file with rows, or say --header none if the line is data.",
         )
-    return table_of(frame, layout, source, options)
+    frame.columns = list(layout.names)
+    options = with_texts(options, layout)
+    return table_of(clean(frame, options), layout, source, options)
 
 
 def takes(source: Path) -> int:
@@ -117,11 +119,13 @@ def look(text: str, width: int, layout: Layout, source: Path, options: ReadOptio
     return replace(layout, header=header, names=tuple(names), findings=tuple(findings))
 
 
-def table_of(frame: pl.DataFrame, layout: Layout, source: Path, options: ReadOptions) -> Table:
-    """The table of cells that were cut, cleaned."""
-    frame.columns = list(layout.names)
-    options = replace(options, texts=options.texts or tuple(n for n in frame.columns if n.lower() in SAID))
-    cells = clean(frame, options)
+def with_texts(options: ReadOptions, layout: Layout) -> ReadOptions:
+    """The options with the columns of sentences that names tell."""
+    return replace(options, texts=options.texts or tuple(n for n in layout.names if n.lower() in SAID))
+
+
+def table_of(cells: pl.DataFrame, layout: Layout, source: Path, options: ReadOptions) -> Table:
+    """The table of cleaned cells."""
     root = source.parent
     return Table(cells=cells, source=source.name, root=root, findings=layout.findings, options=options)
 
