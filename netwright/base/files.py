@@ -11,6 +11,7 @@ import errno
 import os
 import shutil
 import tempfile
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -182,7 +183,9 @@ class Scratch:
         self.size = 0
         with plainly(self._place):
             faults.touch("open", self._place)
-            self._stream: IO[bytes] = tempfile.TemporaryFile(dir=self._place, buffering=0)  # noqa: SIM115
+            with tempfile.TemporaryFile(dir=self._place) as stream:
+                self._handle = os.dup(stream.fileno())
+        weakref.finalize(self, os.close, self._handle)
 
     def append(self, content: memoryview) -> None:
         """Writes behind what is there.
@@ -193,7 +196,7 @@ class Scratch:
         with plainly(self._place):
             faults.touch("write", self._place)
             while content:
-                written = os.write(self._stream.fileno(), content)
+                written = os.write(self._handle, content)
                 self.size += written
                 content = content[written:]
 
@@ -205,7 +208,7 @@ class Scratch:
         """
         with plainly(self._place):
             while into:
-                count = os.preadv(self._stream.fileno(), [into], start)
+                count = os.preadv(self._handle, [into], start)
                 if not count:
                     raise OSError(errno.EIO, "its end comes too early")
                 start, into = start + count, into[count:]

@@ -95,12 +95,12 @@ def sample(source: Path, options: ReadOptions, memory: int) -> Table:
     head = next(whole_rows(source, piece_bytes(memory), quoted=False), b"")
     if not head.strip():
         raise DataError(f"'{source}' is empty.", hint="give a file with a header and rows.")
-    beginning, encoding = text.decode(head, source)
-    if encoding.startswith("utf-16"):
+    if text.is_utf_16(head):
         raise DataError(
             f"'{source}' is in UTF-16 and larger than the memory allowed.",
             hint="save it as UTF-8, or allow more with --memory.",
         )
+    beginning, encoding = text.decode(head, source)
     beginning = beginning.lstrip("\n\r")
     layout: Layout | None = Layout(encoding, tables.sniff(beginning), quoted=True)
     for _ in range(3):  # the encoding and the quotes may each turn out otherwise once

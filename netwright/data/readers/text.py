@@ -133,6 +133,11 @@ def _strictly(raw: bytes, name: str, path: Path) -> str:
         raise _undecodable(raw, error.start, path) from error
 
 
+def is_utf_16(raw: bytes) -> bool:
+    """Whether a file that begins so is in UTF-16, with a mark or without one."""
+    return raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or bool(_wide(raw))
+
+
 def _wide(raw: bytes) -> str:
     """UTF-16 without a mark: every other byte of the beginning is zero."""
     head = raw[:4000]
