@@ -115,7 +115,8 @@ def _train(prepared: Prepared, asked: Request, folder: Folder, older: Recipe | N
     prepared = _with_task_settings(prepared, choices)
     read_seconds = time.monotonic() - asked.started
     folder.begin(prepared, asked, choices)
-    linear, task = rival.train(prepared, parts, asked.seed, asked.minutes), prepared.task
+    task, for_steps = prepared.task, larger.for_steps(asked, prepared)
+    linear = rival.train(prepared, parts, asked.seed, asked.minutes, for_steps if prepared.stored else None)
     settled: Mapping[str, Choice] = {}
     seconds = math.inf if older else BESIDE * 60.0 * asked.minutes  # a recipe says what was chosen
     memory, select = asked.bytes or machine.may_hold(), parts["select"]
@@ -126,7 +127,7 @@ def _train(prepared: Prepared, asked: Request, folder: Folder, older: Recipe | N
         resume=checkpoint.load(folder.checkpoints) if folder.checkpoints else None,
         plans=folder.recorded_plans() or (recipe.plans_of(older) if older else ()),
         live=older is None,
-        memory=larger.for_steps(asked, prepared),
+        memory=for_steps,
         device=asked.device,
         budget=outcome.budget(asked, folder),
         after=outcome.after(asked, prepared, parts),

@@ -17,8 +17,8 @@ from netwright.base import seeds
 if TYPE_CHECKING:
     import polars as pl
 
-SHARE = 12
-"""Part of the allowed memory that the cells of the sample take: a twelfth."""
+SHARE = 16
+"""Part of the allowed memory that the cells of the sample take: a sixteenth."""
 PIECE = 64
 """Part of the allowed memory that one piece of a file is: its text, cells and tensors take many times that."""
 LEAST, MOST = 1 << 18, 1 << 26
