@@ -3,11 +3,11 @@
     python benchmarks/larger.py [MEMORY_MB] [TIMES] [MINUTES] [csv|parquet|pictures …]
 
 Makes tables of 60 columns of numbers, and a folder of pictures of 128 x 128, that take TIMES as much memory as
-is allowed once they are cells or pixels (16 bytes a cell of CSV, 8 of Parquet, 49 kB a picture), and trains on each
-twice: with `--memory`, and with all in memory. Peak memory is that of the process above an idle one that has
-imported torch and polars. The pace is the median over pairs of neighbouring looks at the loss between which nothing
-was evaluated, the network and the batch the same in both runs. What was made is left in `larger-data/` for the next
-time: at 512 MB and ten times that, 8 GB of disk.
+is allowed once they are cells or pixels (16 bytes a cell of CSV, 8 of Parquet, 49 kB a picture), and trains
+on each twice: with `--memory`, and with all in memory. Peak memory is that of the process above an idle one
+that has imported torch and polars. The pace is the median over pairs of neighbouring looks at the loss between
+which nothing was evaluated, the network and the batch the same in both runs. What was made is left in
+`larger-data/` for the next time: at 512 MB and ten times that, 8 GB of disk.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def table(cells: float) -> Path:
 
 
 def as_parquet(path: Path) -> Path:
-    """The table as Parquet, twice, the second time with other numbers: its cells take half of those of a CSV."""
+    """The table as Parquet, twice, then with other numbers: its cells take half of those of a CSV."""
     out = path.with_suffix(".parquet")
     if not out.exists():
         numbers = [f"x{i}" for i in range(COLUMNS)]
