@@ -19,6 +19,8 @@ from netwright.data.packed import Packed, gather, sizes
 from netwright.data.stored import Order, Rows, Stored
 
 Augment = Callable[[Tensor, npt.NDArray[np.uint64], Mapping[str, JSON]], Tensor]
+AT_ONCE = 32
+"""Examples that are augmented at once where memory is short: it takes several times what comes of it."""
 WINDOW = 50
 """Batches that are sorted by length together: long and short examples meet as seldom as they can."""
 
@@ -123,7 +125,8 @@ class TensorFeed:
         if epoch is not None and self.augment:
             draws_B = self._draws(epoch)[example_B.cpu().numpy()]
             for key, augment in self.augment.items():
-                inputs[key] = augment(inputs[key], draws_B, switches or {})
+                few = AT_ONCE if isinstance(self.inputs[key], Stored) else len(example_B)
+                inputs[key] = _augmented(augment, inputs[key], draws_B, switches or {}, few)
         target = {} if self.target is None else gather({"": self.target}, example_B)
         weight_N = self.weight_N
         return Batch(
@@ -140,3 +143,17 @@ class TensorFeed:
             self._kept.clear()
             self._kept[epoch] = seeds.draws(np.arange(self.examples), self.seed, "augment", epoch)
         return self._kept[epoch]
+
+
+def _augmented(
+    augment: Augment, x: Tensor, draws_B: npt.NDArray[np.uint64], switches: Mapping[str, JSON], few: int
+) -> Tensor:
+    """A batch made harder, so many of its examples at once."""
+    if len(x) <= few:
+        return augment(x, draws_B, switches)
+    first = augment(x[:few], draws_B[:few], switches)
+    whole = first.new_empty((len(x), *first.shape[1:]))
+    whole[:few] = first
+    for start in range(few, len(x), few):
+        whole[start : start + few] = augment(x[start : start + few], draws_B[start : start + few], switches)
+    return whole
