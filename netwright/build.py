@@ -9,8 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from netwright import larger, outcome, recipe, request, training
 from netwright import linear as rival
-from netwright import outcome, recipe, request, training
 from netwright.base.schema import Choice, Event, Finding
 from netwright.learning import checkpoint, machine
 from netwright.outcome import Run
@@ -48,10 +48,9 @@ def train(source: Any, *, listen: Listen | None = None, **settings: Any) -> Run:
     recipe.check_names(asked.set)
     machine.device(asked.device)
     outcome.check_free(source, asked)
-    with machine.arithmetic(0):
-        prepared, older = _prepared(source, asked)
-        with outcome.open_folder(source, asked) as folder:
-            return _train(prepared, asked, folder, older, listen or _ignore)
+    with machine.arithmetic(0), outcome.open_folder(source, asked) as folder:
+        prepared, older = _prepared(source, asked, folder)
+        return _train(prepared, asked, folder, older, listen or _ignore)
 
 
 def resume(run: Any, *, minutes: float | None = None, listen: Listen | None = None) -> Run:
@@ -69,7 +68,7 @@ def resume(run: Any, *, minutes: float | None = None, listen: Listen | None = No
         source, asked = folder.asked()
         asked = replace(asked, minutes=asked.minutes + (minutes or 0.0), started=time.monotonic())
         with machine.arithmetic(0):
-            prepared, older = _prepared(source, asked)
+            prepared, older = _prepared(source, asked, folder)
             folder.check_same_data(prepared)
             return _train(prepared, asked, folder, older, listen or _ignore)
 
@@ -87,13 +86,13 @@ def check(source: Any, **settings: Any) -> tuple[Finding, ...]:
     """What the checks say about the data, without training."""
     asked = request.make(settings)
     recipe.check_names(asked.set)
-    return prepare(source, asked).findings
+    return prepare(source, asked, store=False).findings
 
 
-def _prepared(source: Any, asked: Request) -> tuple[Prepared, Recipe | None]:
+def _prepared(source: Any, asked: Request, folder: Folder) -> tuple[Prepared, Recipe | None]:
     """The data, and the recipe that is repeated: what it says of the task holds unless set by hand."""
     older = recipe.read(asked.recipe) if asked.recipe is not None else None
-    return prepare(source, replace(asked, set={**recipe.of_task(older), **asked.set})), older
+    return prepare(source, replace(asked, set={**recipe.of_task(older), **asked.set}), folder.path), older
 
 
 def _ignore(event: Event) -> None:
@@ -116,7 +115,8 @@ def _train(prepared: Prepared, asked: Request, folder: Folder, older: Recipe | N
     prepared = _with_task_settings(prepared, choices)
     read_seconds = time.monotonic() - asked.started
     folder.begin(prepared, asked, choices)
-    linear, task = rival.train(prepared, parts, asked.seed, asked.minutes), prepared.task
+    task, for_steps = prepared.task, larger.for_steps(asked, prepared)
+    linear = rival.train(prepared, parts, asked.seed, asked.minutes, for_steps if prepared.stored else None)
     settled: Mapping[str, Choice] = {}
     seconds = math.inf if older else BESIDE * 60.0 * asked.minutes  # a recipe says what was chosen
     memory, select = asked.bytes or machine.may_hold(), parts["select"]
@@ -127,7 +127,7 @@ def _train(prepared: Prepared, asked: Request, folder: Folder, older: Recipe | N
         resume=checkpoint.load(folder.checkpoints) if folder.checkpoints else None,
         plans=folder.recorded_plans() or (recipe.plans_of(older) if older else ()),
         live=older is None,
-        memory=asked.bytes,
+        memory=for_steps,
         device=asked.device,
         budget=outcome.budget(asked, folder),
         after=outcome.after(asked, prepared, parts),

@@ -35,6 +35,10 @@ if TYPE_CHECKING:
     from netwright.tasks.task import AbstractTask
 
 
+ENOUGH = 50_000
+"""Training targets that tell the best answer without any input, where not all are in memory."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Measured:
     """What the test rows said.
@@ -159,7 +163,8 @@ def _measure(ending: Ending, task: AbstractTask, test: Part) -> Measured:
 
 def _rivals(ending: Ending, task: AbstractTask, test: Part) -> Iterator[Rival]:
     """What simpler means make of the test rows: the task's own, and the linear network."""
-    yield from task.rivals(ending.parts["train"].target, test.target, test.inputs, ending.prepared.inputs)
+    train = ending.parts["train"].target.resident(ENOUGH)
+    yield from task.rivals(train, test.target, test.inputs, ending.prepared.inputs)
     if ending.linear is not None:
         linear = _calibrated(ending, ending.linear)
         found = linear.statistics(_seen(ending.linear, linear, test), test.target)
@@ -191,7 +196,7 @@ def _facts(
     steps = int(best.ended.get("steps", 0))
     interrupted = best.ended.get("reason") == "interrupted"
     rows = {
-        "train": len(split.train),
+        "train": prepared.rows_to_learn,
         "validation": len(np.union1d(split.select, split.calibrate)),
         "test": len(split.test),
     }

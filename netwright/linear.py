@@ -34,11 +34,13 @@ SHARES = tuple(step / 10 for step in range(10, -1, -1))
 """Of what was learned beyond the linear network: shares that are tried, all of it first."""
 
 
-def train(prepared: Prepared, parts: Mapping[str, Part], seed: int, minutes: float) -> Trained | None:
+def train(
+    prepared: Prepared, parts: Mapping[str, Part], seed: int, minutes: float, memory: int | None = None
+) -> Trained | None:
     """The network without a hidden layer that a deeper one has to beat; None where it has no meaning."""
     if not prepared.task.linear:
         return None
-    job = job_for(prepared, seed, minutes)
+    job = replace(job_for(prepared, seed, minutes), memory=memory)
     if prepared.task.least_squares and sum(_width(field) for field in prepared.spec.inputs) <= MOST_SOLVED:
         return _solved(job, prepared, parts)
     return training.train_one(job, prepared, parts, lambda event: None)

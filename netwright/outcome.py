@@ -200,7 +200,9 @@ def fingerprint(prepared: Prepared) -> JSON:
         if (not kind.is_nested() and str(kind) != "Binary") or prepared.table.kinds.get(name) == "known"
     )
     total = int(hashed.hash_rows(seed=0).sum()) if hashed.width and hashed.height else 0
-    return {"columns": prepared.table.columns, "rows": prepared.table.height, "hash": str(total)}
+    rest = prepared.table.rest
+    rows = prepared.table.height + (rest.rows if rest else 0)
+    return {"columns": prepared.table.columns, "rows": rows, "hash": str(total)}
 
 
 def budget(asked: Request, folder: Folder) -> float | None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from netwright import sources
+from netwright import larger, sources
 from netwright.base.errors import DataError, RecipeError, did_you_mean
 from netwright.base.schema import Choice, Column, Finding, InputSpec
 from netwright.data import checks, columns, roles, split
@@ -18,8 +18,11 @@ from netwright.request import Request
 from netwright.tasks import COMING, TASKS
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import polars as pl
 
+    from netwright.data.packed import Part
     from netwright.data.split import Split
     from netwright.tasks.task import AbstractTask
 
@@ -38,6 +41,7 @@ class Prepared:
         findings: What was seen, in the order it was seen.
         choices: Decisions taken so far, by dotted name.
         examples: Examples to learn from, once they are made.
+        stored: All training examples, in files, where the table is larger than memory and only a sample.
         seconds: How long each stage took.
     """
 
@@ -50,6 +54,12 @@ class Prepared:
     findings: tuple[Finding, ...]
     choices: Mapping[str, Choice] = field(default_factory=dict)
     examples: int = 0
+    stored: Part | None = None
+
+    @property
+    def rows_to_learn(self) -> int:
+        """Rows that are learned from."""
+        return len(self.stored.target) if self.stored else len(self.split.train)
 
     @property
     def spec(self) -> InputSpec:
@@ -60,7 +70,7 @@ class Prepared:
             task=self.task.name,
             needs=self.task.needs,
             causal=self.task.causal,
-            examples=self.examples or len(self.split.train),
+            examples=self.examples or self.rows_to_learn,
             prefix=self.task.prefix,
             stride=self.task.stride,
         )
@@ -70,8 +80,14 @@ class Prepared:
         return self.table.frame(list(self.task.columns), rows)
 
 
-def prepare(source: Any, request: Request) -> Prepared:
+def prepare(source: Any, request: Request, folder: Path | None = None, *, store: bool = True) -> Prepared:
     """Reads, splits, fits and checks.
+
+    Args:
+        source: A path or Python data.
+        request: What was asked for.
+        folder: Where what does not fit in memory lies, about; None: where temporary files do.
+        store: Whether rows beside the sample of a table larger than memory are read, to be learned from.
 
     Raises:
         DataError: If the data cannot be used as they are.
@@ -80,6 +96,7 @@ def prepare(source: Any, request: Request) -> Prepared:
     table, wheres, rule = sources.opened(source, request)
     assigned = roles.assign(table, sources.asked(table, request))
     claim_name, why = choose_task(table.frame(assigned.targets), table, request)
+    larger.check(table, assigned, claim_name)
     parts = split.make(
         table,
         assigned,
@@ -100,10 +117,17 @@ def prepare(source: Any, request: Request) -> Prepared:
     task.bind(inputs)
     _ = task.metrics  # one that the task does not know is refused before anything is learned
     parts, surveyed = _surveyed(task, decoded, parts, inputs)
+    stored, left_out = None, tuple[Finding, ...]()
+    if store and table.rest is not None:
+        compared = [*assigned.names("input"), *assigned.targets]
+        storing = larger.Storing(table, parts, decided, task, inputs, compared, larger.allowed(request))
+        stored, left_out = storing.into(folder, decoded)
     findings = _once(
         (
+            *larger.said(table, request),
             *table.findings,
             *parts.findings,
+            *left_out,
             *said,
             *damaged,
             *task.findings,
@@ -125,6 +149,7 @@ def prepare(source: Any, request: Request) -> Prepared:
             **derived,
             **_decided(task, inputs),
         },
+        stored=stored,
     )
 
 
@@ -322,7 +347,8 @@ def _derive_kinds(
             ready.append(column)
             continue
         block = columns.cells(table, [column], parts.train)
-        derived = kind.derive(block, len(parts.train), request.minutes, table.shape)
+        examples = len(parts.train) + (table.rest.rows if table.rest else 0)
+        derived = kind.derive(block, examples, request.minutes, table.shape)
         derived = {name: choice for name, choice in derived.items() if name not in column.settings}
         values = {name: choice.value for name, choice in derived.items()}
         ready.append(replace(column, settings={**values, **column.settings}))

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from netwright import larger
 from netwright.base.errors import DataError, RecipeError
 from netwright.data import pairing, ratings, readers, roles, split, timelines
 from netwright.data.table import ReadOptions, Table
@@ -20,11 +21,11 @@ def opened(source: Any, request: Request) -> tuple[Table, dict[str, split.Where]
         DataError: If the source cannot be read as what was asked for.
         RecipeError: If a flag does not fit it.
     """
-    table = _in_order(readers.read(source, options(request)), request)
+    table = _in_order(readers.read(source, options(request), larger.limit(request)), request)
     if request.known and table.shape != "series":
         raise RecipeError("--known is for forecasts alone.", hint="leave it out, or say --horizon too.")
     table = pairing.arrange(table, asked(table, request), request.task or None)
-    table, wheres = _with_own_rows(table, request)
+    table, wheres = _with_own_rows(larger.thinned(table, request), request)
     rule = "order" if table.shape in ("corpus", "series") else request.split
     if table.shape == "ratings" and rule == "random":
         rule, wheres = ratings.last_ones(table, wheres)

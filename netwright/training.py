@@ -157,8 +157,9 @@ def derive(family: str, spec: InputSpec, minutes: float, threads: int) -> dict[s
 
 def parts(prepared: Prepared) -> dict[str, Part]:
     """What is learned from, what decides, and what is calibrated on."""
-    names = ("train", "select", "calibrate")
-    return {name: part(prepared, getattr(prepared.split, name), learn=name == "train") for name in names}
+    train = prepared.stored or part(prepared, prepared.split.train, learn=True)
+    held = {name: part(prepared, getattr(prepared.split, name)) for name in ("select", "calibrate")}
+    return {"train": train, **held}
 
 
 def part(prepared: Prepared, rows: Any, *, learn: bool = False) -> Part:

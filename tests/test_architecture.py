@@ -26,10 +26,10 @@ LAYERS: list[set[str]] = [  # top to bottom: a room may import only rooms on low
 ]
 LEVEL = {room: depth for depth, rooms in enumerate(LAYERS) for room in rooms}
 CHAPTERS = {"prepare", "sources", "training", "trainees", "outcome", "finishing", "modules", "request"}
-CHAPTERS |= {"linear"}
+CHAPTERS |= {"linear", "larger"}
 """Files beside build.py that tell parts of the same story: one room with it."""
 MOST_LINES, MOST_CODE, MOST_PARAMETERS, MOST_METHODS = 400, 60, 8, 12
-MOST_IN_BUILD, MOST_IN_PACKAGE = 200, 27_500
+MOST_IN_BUILD, MOST_IN_PACKAGE = 200, 29_000
 """The package: eight tasks on nine kinds of data in four families are in it; more asks for a second look."""
 NO_IMPORT = {"pickle", "marshal", "shelve", "joblib", "dill", "cloudpickle", "yaml", "torchvision"}
 """Each runs code out of a file, or brings something that does."""
@@ -199,7 +199,7 @@ def test_every_module_says_what_it_is() -> None:
     [
         ("networks", "netwright.networks:FAMILIES", {"family"}),
         ("tasks", "netwright.tasks:TASKS", {"task", "network", "labels", "settings", "ranking", "search"}),
-        ("data/readers", "netwright.data.readers:READERS", {"cells", "media", "text"}),
+        ("data/readers", "netwright.data.readers:READERS", {"cells", "media", "pieces", "text"}),
     ],
 )
 def test_every_file_of_a_room_is_in_its_list(folder: str, registry: str, shared: set[str]) -> None:

@@ -10,6 +10,8 @@ import contextlib
 import errno
 import os
 import shutil
+import tempfile
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -158,6 +160,58 @@ def sweep(folder: Path) -> None:
     """Removes temporary files that a killed process left behind."""
     for leftover in folder.glob(f"**/{_TEMPORARY}*"):
         remove(leftover)
+
+
+class Scratch:
+    """A file without a name for what does not fit in memory: it is gone when nobody has it open any more.
+
+    Attributes:
+        size: Bytes that were appended.
+    """
+
+    def __init__(self, folder: Path | None) -> None:
+        """Opens the file.
+
+        Args:
+            folder: Where it lies, or the nearest folder above that is there; None: where temporary files do.
+
+        Raises:
+            LearningError: If it cannot be made.
+        """
+        there = folder and next((each for each in (folder, *folder.absolute().parents) if each.is_dir()), None)
+        self._place = there or Path(tempfile.gettempdir())
+        self.size = 0
+        with plainly(self._place):
+            faults.touch("open", self._place)
+            with tempfile.TemporaryFile(dir=self._place) as stream:
+                self._handle = os.dup(stream.fileno())
+        weakref.finalize(self, os.close, self._handle)
+
+    def append(self, content: memoryview) -> None:
+        """Writes behind what is there.
+
+        Raises:
+            LearningError: If the disk is full or fails.
+        """
+        with plainly(self._place):
+            faults.touch("write", self._place)
+            while content:
+                written = os.write(self._handle, content)
+                self.size += written
+                content = content[written:]
+
+    def read(self, start: int, into: memoryview) -> None:
+        """Fills `into` with the bytes from `start` on; several threads may read at once.
+
+        Raises:
+            LearningError: If the disk fails.
+        """
+        with plainly(self._place):
+            while into:
+                count = os.preadv(self._handle, [into], start)
+                if not count:
+                    raise OSError(errno.EIO, "its end comes too early")
+                start, into = start + count, into[count:]
 
 
 class Lock:

@@ -66,7 +66,7 @@ class Flags(Reading):
             "--memory",
             metavar="SIZE",
             show_default="0.6 of what is free",
-            help="Ceiling on memory in bytes, such as 500M or 8G.",
+            help="Ceiling on memory, such as 500M or 8G; what takes more is learned from by pieces.",
         ),
     ] = None
     recipe: Annotated[

@@ -16,8 +16,11 @@ from torch import Tensor
 from netwright.base import seeds
 from netwright.base.schema import JSON, LENGTHS
 from netwright.data.packed import Packed, gather, sizes
+from netwright.data.stored import Order, Rows, Stored
 
 Augment = Callable[[Tensor, npt.NDArray[np.uint64], Mapping[str, JSON]], Tensor]
+AT_ONCE = 32
+"""Examples that are augmented at once where memory is short: it takes several times what comes of it."""
 WINDOW = 50
 """Batches that are sorted by length together: long and short examples meet as seldom as they can."""
 
@@ -53,7 +56,7 @@ class Batch:
 
 @dataclass(frozen=True, kw_only=True)
 class TensorFeed:
-    """Data that live in memory as tensors; an epoch is a list of index tensors.
+    """Data as tensors in memory, or in files by windows; an epoch is a list of index tensors.
 
     Attributes:
         inputs: Field key -> examples.
@@ -81,15 +84,25 @@ class TensorFeed:
 
     def order(self, epoch: int, batch: int) -> Sequence[Tensor]:
         """The batches of one epoch as training positions, (B,) int64 each; ragged ones by length."""
+        steps, first = self.steps_per_epoch(batch), next(iter(self.inputs.values()))
+        if isinstance(first, Stored):
+            arrange = functools.partial(self._by_length, batch)
+            return Order(first.shelf, self.seed, epoch, batch=batch, steps=steps, arrange=arrange)
         draw = seeds.generator(self.seed, "order", epoch)
-        kept = draw.permutation(self.examples)[: self.steps_per_epoch(batch) * batch]
-        if self._steps_N is not None:
-            for start in range(0, len(kept), batch * WINDOW):
-                some = kept[start : start + batch * WINDOW]
-                kept[start : start + batch * WINDOW] = some[np.argsort(self._steps_N[some], kind="stable")]
-            batches = kept.reshape(-1, batch) if len(kept) % batch == 0 else kept[None]
-            kept = batches[draw.permutation(len(batches))].reshape(-1)
+        kept = self._by_length(batch, draw.permutation(self.examples)[: steps * batch], draw)
         return list(torch.split(torch.from_numpy(kept), batch))
+
+    def _by_length(self, batch: int, rows: Rows, draw: np.random.Generator) -> Rows:
+        """Shuffled positions, those of like length in a batch together where lengths differ."""
+        if self._steps_N is None:
+            return rows
+        for start in range(0, len(rows), batch * WINDOW):
+            some = rows[start : start + batch * WINDOW]
+            rows[start : start + batch * WINDOW] = some[np.argsort(self._steps_N[some], kind="stable")]
+        whole = len(rows) // batch * batch
+        batches = rows[:whole].reshape(-1, batch) if whole else rows[None]
+        mixed = batches[draw.permutation(len(batches))].reshape(-1)
+        return np.concatenate([mixed, rows[whole:]]) if whole else mixed
 
     def longest(self, count: int) -> Tensor:
         """So many of the examples, those of the most steps."""
@@ -112,7 +125,8 @@ class TensorFeed:
         if epoch is not None and self.augment:
             draws_B = self._draws(epoch)[example_B.cpu().numpy()]
             for key, augment in self.augment.items():
-                inputs[key] = augment(inputs[key], draws_B, switches or {})
+                few = AT_ONCE if isinstance(self.inputs[key], Stored) else len(example_B)
+                inputs[key] = _augmented(augment, inputs[key], draws_B, switches or {}, few)
         target = {} if self.target is None else gather({"": self.target}, example_B)
         weight_N = self.weight_N
         return Batch(
@@ -129,3 +143,17 @@ class TensorFeed:
             self._kept.clear()
             self._kept[epoch] = seeds.draws(np.arange(self.examples), self.seed, "augment", epoch)
         return self._kept[epoch]
+
+
+def _augmented(
+    augment: Augment, x: Tensor, draws_B: npt.NDArray[np.uint64], switches: Mapping[str, JSON], few: int
+) -> Tensor:
+    """A batch made harder, so many of its examples at once."""
+    if len(x) <= few:
+        return augment(x, draws_B, switches)
+    first = augment(x[:few], draws_B[:few], switches)
+    whole = first.new_empty((len(x), *first.shape[1:]))
+    whole[:few] = first
+    for start in range(few, len(x), few):
+        whole[start : start + few] = augment(x[start : start + few], draws_B[start : start + few], switches)
+    return whole

@@ -44,6 +44,21 @@ class Packed:
             return torch.ones(len(self.values), dtype=torch.int64)
         return self.spans[:, 1]
 
+    @property
+    def ragged(self) -> bool:
+        """Whether an example is a span of steps."""
+        return self.spans is not None
+
+    def lengths_of(self, rows_B: Tensor) -> Tensor:
+        """(B,) int64 steps of these examples."""
+        if self.spans is None:
+            return torch.ones(len(rows_B), dtype=torch.int64, device=self.device)
+        return self.spans[:, 1].index_select(0, rows_B)
+
+    def resident(self, most: int) -> Packed:
+        """The examples, in memory: at most so many, evenly spaced, where they are not all there anyway."""
+        return self
+
     def take(self, rows_B: Tensor) -> Tensor:
         """(B, ...) examples; ragged ones (B, T, ...) with zeros after their ends."""
         if self.spans is None:
@@ -98,21 +113,21 @@ def gather(inputs: Mapping[str, Packed], rows_B: Tensor | None = None) -> dict[s
     """What a network takes for some examples, or all: field key -> tensor; lengths beside a ragged one."""
     ready = {}
     for key, packed in inputs.items():
-        if rows_B is None and packed.spans is None:
+        if rows_B is None and not packed.ragged:
             ready[key] = packed.values
             continue
         if rows_B is None:
             rows_B = torch.arange(len(packed))
         place_B = rows_B.to(packed.device, non_blocking=True)
         ready[key] = packed.take(place_B)
-        if packed.spans is not None:
-            ready[key + LENGTHS] = packed.spans[:, 1].index_select(0, place_B)
+        if packed.ragged:
+            ready[key + LENGTHS] = packed.lengths_of(place_B)
     return ready
 
 
 def sizes(inputs: Mapping[str, Packed]) -> Tensor | None:
     """(N,) steps of each example over all ragged fields, or None where all are alike."""
-    ragged = [packed.lengths() for packed in inputs.values() if packed.spans is not None]
+    ragged = [packed.lengths() for packed in inputs.values() if packed.ragged]
     if not ragged:
         return None
     total = torch.stack([each.cpu() for each in ragged]).sum(0)

@@ -15,6 +15,8 @@ from netwright.base.schema import Finding, Role, Shape
 if TYPE_CHECKING:
     import polars as pl
 
+    from netwright.data.rest import Rest
+
 Rows = npt.NDArray[np.int64]
 """Row numbers of a table."""
 
@@ -64,6 +66,7 @@ class Table:
         root: The folder that relative media paths start from.
         findings: What the reader accepted and wants said.
         options: How it was read; predict reads new files the same way.
+        rest: The rows of a source larger than memory that are not among these; they are learned from too.
     """
 
     cells: pl.DataFrame
@@ -75,6 +78,7 @@ class Table:
     root: Path | None = None
     findings: tuple[Finding, ...] = ()
     options: ReadOptions = field(default_factory=ReadOptions)
+    rest: Rest | None = None
 
     @property
     def columns(self) -> list[str]:

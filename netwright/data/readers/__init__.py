@@ -10,6 +10,7 @@ from typing import Any
 
 from netwright.base.errors import DataError
 from netwright.base.registry import Registry
+from netwright.data.rest import Limit
 from netwright.data.table import ReadOptions, Table
 
 READERS = Registry(
@@ -31,12 +32,13 @@ READERS = Registry(
 MAX_COLUMNS = 100_000
 
 
-def read(source: Any, options: ReadOptions | None = None) -> Table:
-    """The table a source holds.
+def read(source: Any, options: ReadOptions | None = None, limit: Limit | None = None) -> Table:
+    """The table a source holds; of one that takes more memory than it may, a sample, and its `rest`.
 
     Args:
         source: A path to a file or folder, or Python data.
         options: What the user says about it.
+        limit: What reading may take; None: whatever is needed.
 
     Raises:
         DataError: If no reader takes it, with one sentence a reader; or what the reader found wrong.
@@ -48,7 +50,7 @@ def read(source: Any, options: ReadOptions | None = None) -> Table:
         reader = READERS[name]
         refusal = reader.claims(source)
         if refusal is None:
-            return _checked(_guarded(reader, source, options or ReadOptions()))
+            return _checked(_guarded(reader, source, options or ReadOptions(), limit))
         refusals.append(f"{name}: {refusal}")
     raise DataError(
         f"'{source}' cannot be read. " + " ".join(refusals)
@@ -79,11 +81,13 @@ def is_numbered(letter: str, names: Sequence[str]) -> bool:
     return list(names) == [f"{letter}{place}" for place in range(1, len(names) + 1)]
 
 
-def _guarded(reader: Any, source: Any, options: ReadOptions) -> Table:
+def _guarded(reader: Any, source: Any, options: ReadOptions, limit: Limit | None) -> Table:
     """The table, with what libraries raise on damaged files turned into our error."""
     import polars as pl
 
     try:
+        if limit is not None and isinstance(source, Path):
+            return _within(reader, source, options, limit)
         table: Table = reader.read(source, options)
         return table
     except DataError:
@@ -95,6 +99,27 @@ def _guarded(reader: Any, source: Any, options: ReadOptions) -> Table:
     raise DataError(
         f"'{source if isinstance(source, Path) else 'the data'}' cannot be read: {reason}.",
         hint="the file is damaged or of another format than its name says.",
+    )
+
+
+def _within(reader: Any, source: Path, options: ReadOptions, limit: Limit) -> Table:
+    """The table, or a sample of it where it would take too much; what a reader cannot sample is read whole.
+
+    Raises:
+        DataError: If all rows were needed at once.
+    """
+    larger = hasattr(reader, "sampled") and reader.takes(source) > limit.bytes
+    if larger and limit.whole:
+        raise too_large(source.name, limit.whole)
+    table: Table = reader.sampled(source, options, limit.bytes) if larger else reader.read(source, options)
+    return table
+
+
+def too_large(source: str, whole: str) -> DataError:
+    """The error for what needs all rows of a source at once that takes more memory than it may."""
+    return DataError(
+        f"{source} takes more memory than is allowed, and {whole} needs all its rows at once.",
+        hint=f"allow more with --memory, cut the file, or go without {whole}.",
     )
 
 

@@ -8,14 +8,14 @@ import io
 import itertools
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from netwright.base.errors import DataError
 from netwright.base.schema import Finding
 from netwright.data.readers.cells import clean
-from netwright.data.readers.text import content, decode
+from netwright.data.readers.text import content, decode, unpacked_size
 from netwright.data.table import SAID, ReadOptions, Table
 
 if TYPE_CHECKING:
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 DELIMITERS = (",", "\t", ";", "|")
 SUFFIXES = (".csv", ".tsv", ".tab", ".data", ".dat", ".psv", ".txt")
 LONGEST_FIELD = 16_000_000
+TIMES = 6
+"""Memory that reading a text table at once needs, in sizes of the file."""
 
 
 def claims(source: Any) -> str | None:
@@ -49,28 +51,83 @@ def read(source: Path, options: ReadOptions) -> Table:
     text = text.lstrip("\n\r").rstrip()
     text = text if "\n" in text else text.replace("\r", "\n")
     delimiter = sniff(text)
-    frame, quoted = _parse(text, delimiter, source)
+    frame, quoted = parse(text, delimiter, source)
+    layout = look(text, frame.width, Layout(encoding, delimiter, quoted), source, options)
+    frame = frame.slice(int(layout.header))
+    if frame.height == 0:
+        raise DataError(
+            f"'{source}' has a header and no rows.",
+            hint="give a file with rows, or say --header none if the line is data.",
+        )
+    frame.columns = list(layout.names)
+    options = with_texts(options, layout)
+    return table_of(clean(frame, options), layout, source, options)
+
+
+def takes(source: Path) -> int:
+    """Bytes that `read` needs at its worst, about: the file, its text, the cells before and after cleaning."""
+    return TIMES * unpacked_size(source)
+
+
+def sampled(source: Path, options: ReadOptions, memory: int) -> Table:
+    """The table of an evenly spread sample of the rows; `rest` reads the others.
+
+    Raises:
+        DataError: If a row anywhere cannot be cut into cells as the first one.
+    """
+    from netwright.data.readers.pieces import sample
+
+    return sample(source, options, memory)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How the text of a table is cut into cells.
+
+    Attributes:
+        encoding: Of its bytes.
+        delimiter: Between cells.
+        quoted: Whether quotes hold cells together.
+        header: Whether the first row names the columns.
+        names: Those of the columns.
+        findings: What is to be said of it.
+    """
+
+    encoding: str
+    delimiter: str
+    quoted: bool
+    header: bool = False
+    names: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
+
+
+def look(text: str, width: int, layout: Layout, source: Path, options: ReadOptions) -> Layout:
+    """The layout with the names of the columns, from the first rows.
+
+    Raises:
+        DataError: If the first row cannot be cut into cells, or names two columns alike.
+    """
+    delimiter, quoted = layout.delimiter, layout.quoted
     header = options.header == "auto" and _has_header(text, delimiter, quoted)
     first = next(_lines(text[:LONGEST_FIELD], delimiter, quoted), [])
     if not first:
         raise DataError(f"the first line of '{source}' cannot be cut into cells.", hint="mend that line.")
-    findings = _said(encoding, delimiter)
-    if header:
-        names, frame = first, frame.slice(1)
-        if frame.height == 0:
-            raise DataError(
-                f"'{source}' has a header and no rows.",
-                hint="give a file with rows, or say --header none if the line is data.",
-            )
-        frame.columns = _names(names, source)
-    else:
-        frame.columns = _numbered(options, frame.width)
-        if options.header == "auto":
-            findings.append(_no_header(source, frame.width))
-    options = replace(options, texts=options.texts or tuple(n for n in frame.columns if n.lower() in SAID))
-    cells = clean(frame, options)
+    findings = _said(layout.encoding, delimiter)
+    if not header and options.header == "auto":
+        findings.append(_no_header(source, width))
+    names = _names(first, source) if header else _numbered(options, width)
+    return replace(layout, header=header, names=tuple(names), findings=tuple(findings))
+
+
+def with_texts(options: ReadOptions, layout: Layout) -> ReadOptions:
+    """The options with the columns of sentences that names tell."""
+    return replace(options, texts=options.texts or tuple(n for n in layout.names if n.lower() in SAID))
+
+
+def table_of(cells: pl.DataFrame, layout: Layout, source: Path, options: ReadOptions) -> Table:
+    """The table of cleaned cells."""
     root = source.parent
-    return Table(cells=cells, source=source.name, root=root, findings=tuple(findings), options=options)
+    return Table(cells=cells, source=source.name, root=root, findings=layout.findings, options=options)
 
 
 def sniff(text: str) -> str:
@@ -90,27 +147,38 @@ def sniff(text: str) -> str:
     return best[2]
 
 
-def _parse(text: str, delimiter: str, source: Path) -> tuple[pl.DataFrame, bool]:
-    """The cells, and whether quotes hold cells together."""
+def parse(text: str, delimiter: str, source: Path, before: int = 0) -> tuple[pl.DataFrame, bool]:
+    """The cells, and whether quotes hold cells together.
+
+    Args:
+        text: Whole rows.
+        delimiter: Between cells.
+        source: What to call the file in a message.
+        before: Lines of the file before the first of these.
+
+    Raises:
+        DataError: If a row has another number of cells than the first.
+    """
     import polars as pl
 
     plain, quoted = _plain_lines(text, delimiter), True
     try:
-        frame = _cells(text, delimiter, '"')
+        frame = cut(text, delimiter, '"')
         quoted = not plain or frame.height == plain
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         if not plain:
-            raise _ragged(text, delimiter, source, str(error)) from error
+            raise _ragged(text, delimiter, source, str(error), before) from error
         quoted = False
-    frame = frame if quoted else _cells(text, delimiter, None)
+    frame = frame if quoted else cut(text, delimiter, None)
     if quoted and _may_be_short(frame):
         problem = _first_ragged(text, delimiter)
         if problem:
-            raise _ragged_at(problem, source)
+            raise _ragged_at(problem, source, before)
     return frame, quoted
 
 
-def _cells(text: str, delimiter: str, quote: str | None) -> pl.DataFrame:
+def cut(text: str, delimiter: str, quote: str | None) -> pl.DataFrame:
+    """The cells of whole rows, all String, with what quotes them or nothing that does."""
     import polars as pl
 
     return pl.read_csv(
@@ -140,10 +208,10 @@ def _may_be_short(frame: pl.DataFrame) -> bool:
     return frame.to_series(frame.width - 1).null_count() > 0
 
 
-def _ragged(text: str, delimiter: str, source: Path, reason: str) -> DataError:
+def _ragged(text: str, delimiter: str, source: Path, reason: str, before: int) -> DataError:
     problem = _first_ragged(text, delimiter)
     if problem:
-        return _ragged_at(problem, source)
+        return _ragged_at(problem, source, before)
     if text.count('"') % 2:
         return DataError(
             f"'{source}' has a quote that is opened and never closed.",
@@ -169,10 +237,10 @@ def _first_ragged(text: str, delimiter: str) -> tuple[int, int, int] | None:
     return None
 
 
-def _ragged_at(problem: tuple[int, int, int], source: Path) -> DataError:
+def _ragged_at(problem: tuple[int, int, int], source: Path, before: int) -> DataError:
     line, found, expected = problem
     return DataError(
-        f"line {line} of '{source}' has {found} cells where the first line has {expected}.",
+        f"line {line + before} of '{source}' has {found} cells where the first line has {expected}.",
         hint="mend that line: a missing or stray delimiter, or a cell that needs quotes.",
     )
 

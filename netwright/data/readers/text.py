@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import codecs
+import contextlib
+import gzip
+import os
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
+from typing import IO, cast
 
 from netwright.base.errors import DataError
 
 MOST_BYTES = 8_000_000_000
 MOST_RATIO = 200
 FREE_BYTES = 100_000_000
+GZIP = b"\x1f\x8b"
 
 
 def content(path: Path) -> bytes:
@@ -20,7 +26,33 @@ def content(path: Path) -> bytes:
         DataError: If the archive is cut short or unpacks to far more than it should.
     """
     raw = path.read_bytes()
-    return _unpacked(raw, path) if raw[:2] == b"\x1f\x8b" else raw
+    return _unpacked(raw, path) if raw[:2] == GZIP else raw
+
+
+def unpacked_size(path: Path) -> int:
+    """Bytes of a file once it is unpacked; of gzip, what its end says, which is right below 4 GB."""
+    size = path.stat().st_size
+    with path.open("rb") as stream:
+        if stream.read(2) != GZIP or size < 18:
+            return size
+        stream.seek(-4, os.SEEK_END)
+        return max(size, int.from_bytes(stream.read(4), "little"))
+
+
+@contextlib.contextmanager
+def opened(path: Path) -> Iterator[IO[bytes]]:
+    """The bytes of a file as a stream, unpacked if they are gzip.
+
+    Raises:
+        DataError: If the archive is cut short or broken, as soon as reading gets there.
+    """
+    with path.open("rb") as stream:
+        packed = stream.read(2) == GZIP
+    with gzip.open(path) if packed else path.open("rb") as stream:
+        try:
+            yield cast("IO[bytes]", stream)
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            raise _damaged(path) from error
 
 
 def _unpacked(raw: bytes, path: Path) -> bytes:
@@ -78,11 +110,32 @@ def decode(raw: bytes, path: Path) -> tuple[str, str]:
         raise _undecodable(raw, error.start, path) from error
 
 
+def decode_piece(raw: bytes, encoding: str, path: Path, before: int) -> str:
+    """The text of whole lines from within a file, `before` lines after its beginning.
+
+    Raises:
+        DataError: If the bytes are no text.
+        UnicodeDecodeError: If the file, UTF-8 so far, goes on as Latin-1.
+    """
+    _refuse_binary(raw, path, before)
+    try:
+        return raw.decode(encoding)
+    except UnicodeDecodeError as error:
+        if encoding == "utf-8" and _looks_latin(raw):
+            raise
+        raise _undecodable(raw, error.start, path, before) from error
+
+
 def _strictly(raw: bytes, name: str, path: Path) -> str:
     try:
         return raw.decode(name)
     except UnicodeDecodeError as error:
         raise _undecodable(raw, error.start, path) from error
+
+
+def is_utf_16(raw: bytes) -> bool:
+    """Whether a file that begins so is in UTF-16, with a mark or without one."""
+    return raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or bool(_wide(raw))
 
 
 def _wide(raw: bytes) -> str:
@@ -97,10 +150,10 @@ def _wide(raw: bytes) -> str:
     return "utf-16-be" if even > 0.6 * half and odd < 0.1 * half else ""
 
 
-def _refuse_binary(raw: bytes, path: Path) -> None:
+def _refuse_binary(raw: bytes, path: Path, before: int = 0) -> None:
     place = raw.find(b"\x00")
     if place >= 0:
-        line = raw.count(b"\n", 0, place) + 1
+        line = before + raw.count(b"\n", 0, place) + 1
         raise DataError(
             f"'{path}' is not a text file: byte 0 in line {line}.",
             hint="give a table as CSV, Parquet or NDJSON, or pictures in a folder.",
@@ -115,8 +168,8 @@ def _looks_latin(raw: bytes) -> bool:
     return control == 0 and letters >= 0.95 * len(high)
 
 
-def _undecodable(raw: bytes, place: int, path: Path) -> DataError:
-    line = raw.count(b"\n", 0, place) + 1
+def _undecodable(raw: bytes, place: int, path: Path, before: int = 0) -> DataError:
+    line = before + raw.count(b"\n", 0, place) + 1
     return DataError(
         f"line {line} of '{path}' has a byte that is no text: 0x{raw[place]:02x} at byte {place}.",
         hint="save the file as UTF-8.",
