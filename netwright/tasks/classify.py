@@ -129,6 +129,27 @@ class Classify(AbstractTask):
         score = self.metrics[0].reduce(self._statistics(log_p_BC, target))
         return {"loss": loss, "score": score}
 
+    def refit(self, target: pl.DataFrame) -> Self:
+        """The same classes, as frequent as they are in these rows."""
+        codes = self.classes.encode(target.to_series())
+        counts = np.bincount(codes[codes >= 0], minlength=self.outputs)
+        classes = replace(self.classes, counts=tuple(counts.tolist()))
+        wanted = "balanced" if self.weights_C is not None else "none"
+        settings = replace(self.settings, metric=self.metrics[0].name, class_weight=wanted)
+        return type(self)(self.columns, classes, settings)
+
+    def evenly(self) -> Self:
+        """The task without weights of classes."""
+        return type(self)(self.columns, self.classes, replace(self.settings, class_weight="none"))
+
+    def weigh(self, target: Tensor) -> Tensor | None:
+        """That of its class, where classes are weighted."""
+        return None if self.weights_C is None else self.weights_C[target]
+
+    def losses(self, output_SKBO: Tensor, target_SB: Tensor) -> Tensor:
+        """(S,) log losses after the best temperature of each network."""
+        return intervals.fit_temperatures(output_SKBO, target_SB)[1]
+
     def calibrate(self, output_KBO: Tensor, target: Tensor) -> Self:
         """The task with the temperature that makes these rows most likely."""
         known = target >= 0
