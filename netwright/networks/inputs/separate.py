@@ -5,7 +5,8 @@ fields that come in were made by one kind fitted to all of them; `read` makes of
 network's own rows would have made of the same cells.
 """
 
-# S = networks, B = rows, F = columns, E = columns with bins, N = bins, D = features a number is embedded in
+# S = networks, B = rows, F = columns, E = columns with bins, N = bins, R = numbers read,
+# D = features a number is embedded in
 
 from __future__ import annotations
 
@@ -24,9 +25,13 @@ LARGE = 3.0
 
 
 class SeparateNumbers(nn.Module):
-    """`Numbers` for each network: its scales, bins, weights.
+    """`Numbers` for each network: its scales, its bins, its weights.
+
+    All that no weight has a part in is done once a row, by `read`. One table a column (M = N + 2) maps how far a
+    number has come through each bin, the number itself, and 1 for the bias.
 
     Attributes:
+        columns: F.
         width: Features of one row.
     """
 
@@ -48,7 +53,7 @@ class SeparateNumbers(nn.Module):
                 "separate networks do not read numbers as waves.", hint="set network.embedding=piecewise or none."
             )
         columns = field.shape[0]
-        self.networks = networks
+        self.networks, self.columns = networks, columns
         self.register_buffer("ratio_SF", torch.ones(networks, columns))
         self.register_buffer("shift_SF", torch.zeros(networks, columns))
         self.register_buffer("kept_SF", torch.ones(networks, columns))
@@ -60,14 +65,13 @@ class SeparateNumbers(nn.Module):
         if not self.edged:
             return
         edges = [field.edges[index] for index in self.edged]
-        shape, bound = (networks, len(edges), width), width**-0.5
         self.register_buffer("edged_E", torch.tensor(self.edged, dtype=torch.long))
-        self.weight_SED = nn.Parameter(torch.empty(shape).uniform_(-bound, bound))
-        self.bias_SED = nn.Parameter(torch.empty(shape).uniform_(-bound, bound))
         self.most = max(len(each) for each in edges) - 1
         for name, tensor in bins_of(edges, self.most).items():
             self.register_buffer(f"{name}_SEN", torch.stack([tensor] * networks))
-        self.bins_SEND = nn.Parameter(torch.zeros(networks, len(edges), self.most, width))
+        first = torch.zeros(networks, len(edges), self.most + 2, width)
+        first[:, :, self.most :].uniform_(-(width**-0.5), width**-0.5)
+        self.table_SEMD = nn.Parameter(first)
 
     def own(self, network: int, facts: Mapping[str, Tensor], edges: Sequence[tuple[float, ...]]) -> None:
         """How one network reads the columns.
@@ -82,33 +86,44 @@ class SeparateNumbers(nn.Module):
         self.gap_F.copy_(facts["gap_F"])
         self.squashed_F.copy_(facts["squashed_F"])
         if self.edged:
-            for name, tensor in bins_of([edges[index] for index in self.edged], self.most).items():
+            few = [_at_most(edges[index], self.most + 1) for index in self.edged]
+            for name, tensor in bins_of(few, self.most).items():
                 getattr(self, f"{name}_SEN")[network] = tensor
 
     def read(self, x_BF: Tensor) -> Tensor:
-        """(B, F) as they come to (S, B, F) as each network reads them."""
+        """(B, F) as they come to (S, B, F + E * M) as each network reads them: numbers, and what enters the tables."""
         third_BF = x_BF / LARGE
         z_BF = x_BF / (1.0 - third_BF * third_BF).clamp(min=1e-7).sqrt()
         z_SBF = z_BF * self.ratio_SF.unsqueeze(1) + self.shift_SF.unsqueeze(1)
         third_SBF = z_SBF / LARGE
         own_SBF = z_SBF / (1.0 + third_SBF * third_SBF).sqrt()
         gone_BF = x_BF.index_select(1, self.gap_F.clamp(min=0)) * (self.gap_F >= 0)
-        own_SBF = torch.where(self.squashed_F, own_SBF * (1.0 - gone_BF), x_BF)
-        return own_SBF * self.kept_SF.unsqueeze(1)
-
-    def forward(self, x_SBF: Tensor) -> Tensor:
-        """(S, B, F) to (S, B, width)."""
+        own_SBF = torch.where(self.squashed_F, own_SBF * (1.0 - gone_BF), x_BF) * self.kept_SF.unsqueeze(1)
         if not self.edged:
-            return x_SBF
-        networks, rows, _ = x_SBF.shape
-        x_SBE1 = x_SBF.index_select(2, self.edged_E).unsqueeze(3)
-        linear_SBED = x_SBE1 * self.weight_SED.unsqueeze(1) + self.bias_SED.unsqueeze(1)
-        x_SEB1 = x_SBE1.transpose(1, 2)
-        part_SEBN = (x_SEB1 - self.starts_SEN.unsqueeze(2)) * self.inverse_SEN.unsqueeze(2)
-        part_SEBN = torch.minimum(torch.maximum(part_SEBN, self.low_SEN.unsqueeze(2)), self.high_SEN.unsqueeze(2))
-        extra = torch.bmm(part_SEBN.flatten(0, 1), self.bins_SEND.flatten(0, 1))
-        extra_SBED = extra.view(networks, -1, rows, extra.shape[2]).transpose(1, 2)
-        return torch.cat([x_SBF, (linear_SBED + extra_SBED).flatten(2)], dim=2)
+            return own_SBF
+        x_SBE1 = own_SBF.index_select(2, self.edged_E).unsqueeze(3)
+        part_SBEN = (x_SBE1 - self.starts_SEN.unsqueeze(1)) * self.inverse_SEN.unsqueeze(1)
+        part_SBEN = torch.minimum(torch.maximum(part_SBEN, self.low_SEN.unsqueeze(1)), self.high_SEN.unsqueeze(1))
+        part_SBEM = torch.cat([part_SBEN, x_SBE1, torch.ones_like(x_SBE1)], dim=3)
+        return torch.cat([own_SBF, part_SBEM.flatten(2)], dim=2)
+
+    def forward(self, x_SBR: Tensor) -> Tensor:
+        """(S, B, what `read` gave of a row) to (S, B, width)."""
+        if not self.edged:
+            return x_SBR
+        networks, rows, _ = x_SBR.shape
+        x_SBF, part_SBR = x_SBR[:, :, : self.columns], x_SBR[:, :, self.columns :]
+        part_SEBM = part_SBR.unflatten(2, (len(self.edged), -1)).transpose(1, 2)
+        found = torch.bmm(part_SEBM.flatten(0, 1), self.table_SEMD.flatten(0, 1))
+        found_SBED = found.view(networks, -1, rows, found.shape[2]).transpose(1, 2)
+        return torch.cat([x_SBF, found_SBED.flatten(2)], dim=2)
+
+
+def _at_most(edges: tuple[float, ...], count: int) -> tuple[float, ...]:
+    """So many of the edges, the first and the last among them."""
+    if len(edges) <= count:
+        return edges
+    return tuple(edges[step * (len(edges) - 1) // (count - 1)] for step in range(count))
 
 
 class SeparateCodes(nn.Module):
