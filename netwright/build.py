@@ -9,8 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from netwright import folds, outcome, recipe, request, training, unseen
 from netwright import linear as rival
-from netwright import outcome, recipe, request, training
 from netwright.base.schema import Choice, Event, Finding
 from netwright.learning import checkpoint, machine
 from netwright.outcome import Run
@@ -79,7 +79,7 @@ def fit(source: Any, *, listen: Listen | None = None, **settings: Any) -> Run:
     asked = request.make(settings)
     recipe.check_names(asked.set)
     with machine.arithmetic(0):
-        prepared = prepare(source, asked)
+        prepared = prepare(source, folds.asked_of_all(asked))
         return _train(prepared, asked, outcome.no_folder(), None, listen or _ignore)
 
 
@@ -87,13 +87,14 @@ def check(source: Any, **settings: Any) -> tuple[Finding, ...]:
     """What the checks say about the data, without training."""
     asked = request.make(settings)
     recipe.check_names(asked.set)
-    return prepare(source, asked).findings
+    return prepare(source, folds.asked_of_all(asked)).findings
 
 
 def _prepared(source: Any, asked: Request) -> tuple[Prepared, Recipe | None]:
     """The data, and the recipe that is repeated: what it says of the task holds unless set by hand."""
     older = recipe.read(asked.recipe) if asked.recipe is not None else None
-    return prepare(source, replace(asked, set={**recipe.of_task(older), **asked.set})), older
+    whole = folds.asked_of_all(asked)
+    return prepare(source, replace(whole, set={**recipe.of_task(older), **asked.set})), older
 
 
 def _ignore(event: Event) -> None:
@@ -110,10 +111,12 @@ def _train(prepared: Prepared, asked: Request, folder: Folder, older: Recipe | N
     for finding in prepared.findings if not folder.resumed else ():
         tell(Event(type="finding", data=vars(finding)))
     parts = training.parts(prepared)
-    prepared = replace(prepared, examples=len(parts["train"].target))
-    family, choices = _choices(prepared, asked, older)
+    prepared = replace(prepared, examples=folds.examples(asked, len(parts["train"].target)))
+    family, choices = folds.decided(asked, older, *_choices(prepared, asked, older))
     job = training.job_from(choices, family, prepared.spec, asked.seed)
-    prepared = _with_task_settings(prepared, choices)
+    prepared = prepared.with_settings(choices)
+    if asked.folds:
+        return unseen.run(prepared, asked, folder, older, choices, job, parts["train"], tell)
     read_seconds = time.monotonic() - asked.started
     folder.begin(prepared, asked, choices)
     linear, task = rival.train(prepared, parts, asked.seed, asked.minutes), prepared.task
@@ -183,17 +186,3 @@ def _choices(prepared: Prepared, asked: Request, older: Recipe | None) -> tuple[
     }
     by_hand = {k: v for k, v in asked.set.items() if not k.startswith("kind.")}
     return family, recipe.override(derived, older, by_hand)
-
-
-def _with_task_settings(prepared: Prepared, choices: dict[str, Choice]) -> Prepared:
-    """The task with the settings that the family or an older recipe chose for it."""
-    task = prepared.task
-    known = vars(task.settings)  # type: ignore[attr-defined]
-    values = {
-        name.removeprefix("task."): choice.value
-        for name, choice in choices.items()
-        if name.startswith("task.") and choice.by != "user"
-    }
-    values = {name: value for name, value in values.items() if name in known}
-    task.settings = replace(task.settings, **values)  # type: ignore[attr-defined]
-    return prepared
