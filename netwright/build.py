@@ -116,7 +116,16 @@ def _train(prepared: Prepared, asked: Request, folder: Folder, older: Recipe | N
     job = training.job_from(choices, family, prepared.spec, asked.seed)
     prepared = prepared.with_settings(choices)
     if asked.folds:
-        return unseen.run(prepared, asked, folder, older, choices, job, parts["train"], tell)
+        return unseen.run(
+            prepared=prepared,
+            asked=asked,
+            folder=folder,
+            older=older,
+            choices=choices,
+            job=job,
+            whole=parts["train"],
+            tell=tell,
+        )
     read_seconds = time.monotonic() - asked.started
     folder.begin(prepared, asked, choices)
     linear, task = rival.train(prepared, parts, asked.seed, asked.minutes), prepared.task

@@ -141,10 +141,7 @@ def _measure(ending: Ending, task: AbstractTask, test: Part) -> Measured:
     statistics = _numbered(found.statistics, rows)
     groups = together(prepared.columns, prepared.table, rows, statistics)
     scores = score.evaluate(statistics, task.metrics, seed=seed, groups=groups)
-    rivals = [
-        baselines.measured(each.name, each.words, each.statistics, task.metrics)
-        for each in found.rivals
-    ]
+    rivals = [baselines.measured(each.name, each.words, each.statistics, task.metrics) for each in found.rivals]
     if ending.linear and ending.best.network is ending.linear.network:
         verdict = "The network is the linear model: nothing deeper beat it on validation rows."
     else:
@@ -295,9 +292,10 @@ def _stored(columns: Sequence[Any]) -> list[str]:
 def _notes(ending: Ending) -> list[str]:
     if ending.asked.folds:
         return [
-            f"Each row was measured by one of {ending.asked.folds} networks: one that did not learn from it, nor "
-            "stopped by it, nor was calibrated on it. The rows of the line below are those of one such network; "
-            "the model is the mean of all of them, of which no row is left to measure."
+            f"Each row was measured by that one of {ending.asked.folds} networks that neither learned from it, "
+            "nor stopped by it, nor was calibrated on it.",
+            "Training and validation rows are those of one such network. The model is the mean of all of them; "
+            "of it no row is left to measure.",
         ]
     if not getattr(ending.prepared.split, "shared", False):
         return []

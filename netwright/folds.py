@@ -1,12 +1,12 @@
 """Many networks at once: one a fold, tested on rows that it never saw, all of them one batched network.
 
 Why it is honest. The rows lie in F parts. The network of fold f is tested on part f alone; it stops and is
-calibrated by the part after it, and learns from the other F - 2. Nothing of fold f depends on part f: kinds and
-task are fitted to its training rows alone (the network reads common tensors as its own kinds would have made them,
-`AbstractKind.against`), its first weights and the order of its rows come from the seed, its gradient is clipped by
-its own norm, its best weights are kept by its own validation loss, and learning does not end for all when one has
-learned enough. What all folds share is decided without targets (kinds of columns, settings by the number of rows),
-or is no more than names: the classes there are, and the headline metric.
+calibrated by the part after it, and learns from the other F - 2. Nothing of fold f depends on part f: kinds
+and task are fitted to its training rows alone (the network reads common tensors as its own kinds would have
+made them, `AbstractKind.against`), its first weights and the order of its rows come from the seed, its gradient
+is clipped by its own norm, its best weights are kept by its own validation loss, and learning does not end for
+all when one has learned enough. What all folds share is decided without targets (the kind of each column,
+settings by the number of rows), or is no more than names: the classes there are, and the headline metric.
 
 Reference: Stone 1974, https://doi.org/10.1111/j.2517-6161.1974.tb00994.x (cross-validation).
 """
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from netwright.tasks.task import AbstractTask
 
 MEMBERS = 8
-"""Networks of one ensemble that is trained alone: so many are shared out to the folds, and one is the fewest."""
+"""Networks of an ensemble that is trained alone: so many are shared out to the folds, at least one to each."""
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,9 @@ class Feed:
         fewest = min(len(each) for each in places)
         return list(torch.split(torch.from_numpy(np.stack([each[:fewest] for each in places], axis=1)), batch))
 
-    def take(self, example_B: Tensor, epoch: int | None = None, switches: Mapping[str, JSON] | None = None) -> Batch:
+    def take(
+        self, example_B: Tensor, epoch: int | None = None, switches: Mapping[str, JSON] | None = None
+    ) -> Batch:
         """Gathers the rows of each fold."""
         assert self.target is not None
         rows, folds = example_B.shape
@@ -160,7 +162,9 @@ class Trainee:
         inputs: Field key -> (S, N, F), as each network reads them.
     """
 
-    def __init__(self, module: Network, task: AbstractTask, crossed: Crossed, inputs: Mapping[str, Tensor]) -> None:
+    def __init__(
+        self, module: Network, task: AbstractTask, crossed: Crossed, inputs: Mapping[str, Tensor]
+    ) -> None:
         self.module, self.task, self.plain = module, task, task.evenly()
         self.folds, self.own = crossed.folds.count, crossed.tasks
         places = [torch.from_numpy(crossed.folds.select(fold)) for fold in crossed.folds]
@@ -297,7 +301,9 @@ def cross(prepared: Prepared, asked: Request, whole: Part) -> Crossed:
     assigned = roles.assign(table, sources.asked(table, asked))
     _check(prepared, bool(given_parts(table, assigned)[0]))
     stratify = task.name == "classify"
-    folds = folding.make(table, assigned, rows, asked.folds, rule=asked.split, seed=asked.seed, stratify=stratify)
+    folds = folding.make(
+        table, assigned, rows, asked.folds, rule=asked.split, seed=asked.seed, stratify=stratify
+    )
     tasks = [task.refit(prepared.target(rows[folds.train(fold)])) for fold in folds]
     own = [each for each in tasks if each is not None]
     inputs = [Inputs.fit(prepared.decoded, prepared.columns, rows[folds.train(fold)]) for fold in folds]
@@ -331,7 +337,7 @@ def _check(prepared: Prepared, given: bool) -> None:
         )
     if given:
         raise RecipeError(
-            f"{prepared.table.source} names test or validation rows of its own, which folds would mix with the others.",
+            f"{prepared.table.source} names rows of its own for test or validation, which folds would mix in.",
             hint="leave out --folds, or give the rows to divide as one table without such a column.",
         )
 
@@ -375,9 +381,7 @@ def _run(job: Job, trainee: Trainee, feed: Feed) -> Iterator[Event]:
     first = planning.first(settings, feed.steps_per_epoch(settings.batch))
     plan = job.plans[0] if job.plans else first
     live = planning.Measured(settings, job.budget, plan.steps, job.after) if job.live else None
-    yield from learn(
-        trainee, feed, planning.Replay(job.plans, live), plan, settings=settings, seed=job.seed
-    )
+    yield from learn(trainee, feed, planning.Replay(job.plans, live), plan, settings=settings, seed=job.seed)
 
 
 def crossed_norm(folds: int) -> float:
@@ -403,13 +407,16 @@ def clipped(module: nn.Module, folds: int, most: float) -> Iterator[None]:
         if there:
             return
         slopes = [param.grad.view(folds, -1) for param in params if param.grad is not None]
-        norm_S = torch.stack([torch.linalg.vector_norm(slope, dim=1) for slope in slopes]).square().sum(0).sqrt()
+        norm_S = (
+            torch.stack([torch.linalg.vector_norm(slope, dim=1) for slope in slopes]).square().sum(0).sqrt()
+        )
         if float(norm_S.max()) > most:
             share_S1 = (most / (norm_S + 1e-6)).clamp(max=1.0).unsqueeze(1)
             for slope in slopes:
                 slope.mul_(share_S1)
 
-    handles = [param.register_post_accumulate_grad_hook(clip) for param in params] if most > 0 else []
+    some: Any = params if most > 0 else []
+    handles = [param.register_post_accumulate_grad_hook(clip) for param in some]
     try:
         yield
     finally:

@@ -80,7 +80,7 @@ class Request:
     def _check_folds(self) -> None:
         if not 3 <= self.folds <= 100:
             raise RecipeError(
-                f"--folds is {self.folds}: one part is tested, one decides when to stop, the others are learned from.",
+                f"--folds is {self.folds}: one part is tested, one says when to stop, others are learned from.",
                 hint="give a whole number from 3 to 100, such as 5 or 8.",
             )
         beside = {"--test": self.test, "--validation": self.validation, "--horizon": self.horizon}

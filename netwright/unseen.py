@@ -1,9 +1,9 @@
-"""A run with folds from its data to its end: learn all at once, then measure each row by the fold it was kept from.
+"""A run with folds from its data to its end: learn all at once, then measure each row by its own fold.
 
-The model that is left is the mean of all folds' networks. What is measured are the single networks, each on the rows
-that it never saw: of the mean no row is left to measure, and it is seldom worse than they are. Probabilities and
-intervals are calibrated twice: for each fold by its validation rows alone, which is what is measured; and for the
-model by the validation rows of all folds together.
+The model that is left is the mean of all folds' networks. What is measured are the single networks, each on the
+rows that it never saw: of the mean no row is left to measure, and it is seldom worse than they are.
+Probabilities and intervals are calibrated twice: for each fold by its validation rows alone, which is what is
+measured; and for the model by the validation rows of all folds together.
 """
 
 # S = folds, M = members of a fold, K = S * M, N = rows, O = outputs
@@ -63,6 +63,7 @@ class Unseen:
 
 
 def run(
+    *,
     prepared: Prepared,
     asked: Request,
     folder: Folder,
@@ -110,7 +111,9 @@ def run(
     done = best.ended["reason"] != "interrupted"
     unseen = _measured(prepared.task, crossed, best, rival) if done else None
     _onto(best.network, prepared.task, crossed)
-    nothing = Part(inputs={key: x.some(NOBODY) for key, x in whole.inputs.items()}, target=whole.target.some(NOBODY))
+    nothing = Part(
+        inputs={key: x.some(NOBODY) for key, x in whole.inputs.items()}, target=whole.target.some(NOBODY)
+    )
     rows, fold = crossed.folds.rows, crossed.folds
     split = replace(
         prepared.split,
@@ -155,7 +158,8 @@ def _measured(task: AbstractTask, crossed: Crossed, best: Trained, rival: Traine
         for fold, each, _ in tested
     ]
     simple = [
-        each.statistics(output, targets[fold]) for fold, each, output in _folds(crossed, _outputs(rival.network, crossed))
+        each.statistics(output, targets[fold])
+        for fold, each, output in _folds(crossed, _outputs(rival.network, crossed))
     ]
     output_MRO, target_R = _validation(task, crossed, output_SMNO)
     return Unseen(
@@ -184,9 +188,8 @@ def _folds(crossed: Crossed, output_SMNO: Tensor) -> Iterator[tuple[int, Abstrac
     for fold, own in enumerate(crossed.tasks):
         held, tested = crossed.folds.select(fold), crossed.folds.test(fold)
         output_MNO = output_SMNO[fold]
-        if own.calibrates:
-            own = own.calibrate(output_MNO[:, held], crossed.target_SN[fold][held])
-        yield fold, own, output_MNO[:, tested]
+        task = own.calibrate(output_MNO[:, held], crossed.target_SN[fold][held]) if own.calibrates else own
+        yield fold, task, output_MNO[:, tested]
 
 
 def _validation(task: AbstractTask, crossed: Crossed, output_SMNO: Tensor) -> tuple[Tensor, Tensor]:

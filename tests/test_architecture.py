@@ -25,8 +25,18 @@ LAYERS: list[set[str]] = [  # top to bottom: a room may import only rooms on low
     {"base"},
 ]
 LEVEL = {room: depth for depth, rooms in enumerate(LAYERS) for room in rooms}
-CHAPTERS = {"prepare", "sources", "training", "outcome", "finishing", "modules", "request", "linear",
-            "folds", "unseen"}
+CHAPTERS = {
+    "prepare",
+    "sources",
+    "training",
+    "outcome",
+    "finishing",
+    "modules",
+    "request",
+    "linear",
+    "folds",
+    "unseen",
+}
 """Files beside build.py that tell parts of the same story: one room with it."""
 MOST_LINES, MOST_CODE, MOST_PARAMETERS, MOST_METHODS = 400, 60, 8, 12
 MOST_IN_BUILD, MOST_IN_PACKAGE = 200, 27_000

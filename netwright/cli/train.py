@@ -43,8 +43,8 @@ class Flags(Reading):
             "--folds",
             metavar="N",
             show_default="none: one part of the rows is tested",
-            help="Cross-validation: N networks learn at once and every row is tested by one that was kept from it, "
-            "3-100; for tables of numbers and categories.",
+            help="Cross-validation: N networks learn at once and every row is tested by one that was kept "
+            "from it, 3-100; for tables of numbers and categories.",
         ),
     ] = None
     metric: Annotated[

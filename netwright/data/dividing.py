@@ -120,7 +120,11 @@ class Divider:
         ranks = np.arange(len(rows), dtype=np.int64)
         units = parting.make_units(self._keys(rows), self._classes(rows), ranks, self.seed, "split", "folds")
         if len(units) < parts:
-            many = f"{len(units):,} groups of rows that stay together" if len(units) < len(rows) else f"{len(rows):,} rows"
+            many = (
+                f"{len(units):,} groups of rows that stay together"
+                if len(units) < len(rows)
+                else f"{len(rows):,} rows"
+            )
             raise DataError(
                 f"{self.table.source} has {many}, too few for {parts} folds.", hint="give fewer --folds."
             )

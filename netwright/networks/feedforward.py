@@ -2,7 +2,8 @@
 
 With no hidden layer it is the linear model. With members it is a batched ensemble: all weights are
 shared but one vector a member that scales the inputs, and the head (TabM-mini; Gorishniy et al. 2025,
-https://arxiv.org/abs/2410.24210). With folds it is several such ensembles that share nothing. Pictures are read as rows of pixels by residual blocks.
+https://arxiv.org/abs/2410.24210). With folds it is several such ensembles that share nothing. Pictures are
+read as rows of pixels by residual blocks.
 """
 
 # K = members, B = rows, D = width

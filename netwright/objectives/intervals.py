@@ -263,14 +263,17 @@ def fit_temperatures(logits_SKBC: Tensor, target_SB: Tensor) -> tuple[Tensor, Te
     def plain_S(log_S: Tensor) -> Tensor:
         """Mean losses, for as many temperatures of each network as there are, (..., S)."""
         cold = (-log_S).exp().float().unsqueeze(-1).unsqueeze(-1)
-        log_p_SKB = -torch.logsumexp(behind_CSKB.view(-1, *[1] * (log_S.dim() - 1), *behind_CSKB.shape[1:]) * cold, 0)
+        log_p_SKB = -torch.logsumexp(
+            behind_CSKB.view(-1, *[1] * (log_S.dim() - 1), *behind_CSKB.shape[1:]) * cold, 0
+        )
         log_p_SB = torch.logsumexp(log_p_SKB, dim=-2) - math.log(members)
         return -(log_p_SB.double() * known_SB).sum(-1) / rows_S
 
     def loss_S(log_S: Tensor) -> Tensor:
         return plain_S(log_S) + 0.5 * log_S.square() / rows_S.clamp(min=1)
 
-    grid_G = torch.linspace(*(math.log(end) for end in TEMPERATURES), 13, dtype=torch.float64)
+    first, last = (math.log(end) for end in TEMPERATURES)
+    grid_G = torch.linspace(first, last, 13, dtype=torch.float64)
     best_S = loss_S(grid_G.unsqueeze(1).expand(-1, networks)).argmin(0)
     low_S, high_S = grid_G[(best_S - 1).clamp(min=0)], grid_G[(best_S + 1).clamp(max=len(grid_G) - 1)]
     golden = (math.sqrt(5.0) - 1.0) / 2.0

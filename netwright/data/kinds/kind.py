@@ -91,9 +91,9 @@ class AbstractKind(ABC):
     def against(self, own: Self) -> Mapping[str, Tensor] | None:
         """How blocks of this kind become what `own` makes of the same cells; None where they cannot.
 
-        Numbers: "ratio_F", "shift_F" and "kept_F" for each number of an example, which of them are "squashed_F",
-        and in "gap_F" the place of the mark of a missing cell, or -1. Codes: "own_C", the code that each code of
-        each column becomes, all columns behind one another.
+        Numbers: "ratio_F", "shift_F" and "kept_F" for each number of an example, which of them are
+        "squashed_F", and in "gap_F" the place of the mark of a missing cell, or -1. Codes: "own_C", the code
+        that each code of each column becomes, all columns behind one another.
 
         Args:
             own: The same kind, fitted to some of the rows that this one was fitted to.

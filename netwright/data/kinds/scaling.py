@@ -115,7 +115,9 @@ def against(
     shift[at] = np.clip((scales.center_F - own.center_F) / own.scale_F, -_FAR, _FAR)
     gap[at], squashed[at] = gaps, True
     found = {"ratio_F": ratio, "shift_F": shift, "kept_F": np.array(kept, dtype=np.float32)}
-    return {name: torch.from_numpy(each) for name, each in {**found, "gap_F": gap, "squashed_F": squashed}.items()}
+    return {
+        name: torch.from_numpy(each) for name, each in {**found, "gap_F": gap, "squashed_F": squashed}.items()
+    }
 
 
 def squash(values: Floats, center: Any, scale: Any) -> npt.NDArray[np.float32]:

@@ -1,8 +1,8 @@
 """How fields enter several networks that share no weight, each of which may read the cells in its own way.
 
 A kind is fitted to rows, and of two networks that learn from different rows neither may know the other's. The
-fields that come in were made by one kind fitted to all of them; `read` makes of them what the kind fitted to each
-network's own rows would have made of the same cells.
+fields that come in were made by one kind fitted to all of them; `read` makes of them what the kind fitted to
+each network's own rows would have made of the same cells.
 """
 
 # S = networks, B = rows, F = columns, E = columns with bins, N = bins, R = numbers read,
@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from netwright.base.errors import RecipeError
 from netwright.base.schema import Field
 from netwright.networks.inputs.codes import EMBEDDED, Codes
-from netwright.networks.inputs.numbers import Numbers, bins_of
+from netwright.networks.inputs.numbers import bins_of
 
 LARGE = 3.0
 """Encoded numbers lie between this and its negative: z / sqrt(1 + (z / 3)^2)."""
@@ -27,8 +27,8 @@ LARGE = 3.0
 class SeparateNumbers(nn.Module):
     """`Numbers` for each network: its scales, its bins, its weights.
 
-    All that no weight has a part in is done once a row, by `read`. One table a column (M = N + 2) maps how far a
-    number has come through each bin, the number itself, and 1 for the bias.
+    All that no weight has a part in is done once a row, by `read`. One table a column (M = N + 2) maps how far
+    a number has come through each bin, the number itself, and 1 for the bias.
 
     Attributes:
         columns: F.
@@ -50,7 +50,8 @@ class SeparateNumbers(nn.Module):
         super().__init__()
         if embedding == "periodic":
             raise RecipeError(
-                "separate networks do not read numbers as waves.", hint="set network.embedding=piecewise or none."
+                "separate networks do not read numbers as waves.",
+                hint="set network.embedding=piecewise or none.",
             )
         columns = field.shape[0]
         self.networks, self.columns = networks, columns
@@ -91,7 +92,7 @@ class SeparateNumbers(nn.Module):
                 getattr(self, f"{name}_SEN")[network] = tensor
 
     def read(self, x_BF: Tensor) -> Tensor:
-        """(B, F) as they come to (S, B, F + E * M) as each network reads them: numbers, and what enters the tables."""
+        """(B, F) as they come to (S, B, F + E * M) as each network reads them: numbers, what meets tables."""
         third_BF = x_BF / LARGE
         z_BF = x_BF / (1.0 - third_BF * third_BF).clamp(min=1e-7).sqrt()
         z_SBF = z_BF * self.ratio_SF.unsqueeze(1) + self.shift_SF.unsqueeze(1)
@@ -103,7 +104,9 @@ class SeparateNumbers(nn.Module):
             return own_SBF
         x_SBE1 = own_SBF.index_select(2, self.edged_E).unsqueeze(3)
         part_SBEN = (x_SBE1 - self.starts_SEN.unsqueeze(1)) * self.inverse_SEN.unsqueeze(1)
-        part_SBEN = torch.minimum(torch.maximum(part_SBEN, self.low_SEN.unsqueeze(1)), self.high_SEN.unsqueeze(1))
+        part_SBEN = torch.minimum(
+            torch.maximum(part_SBEN, self.low_SEN.unsqueeze(1)), self.high_SEN.unsqueeze(1)
+        )
         part_SBEM = torch.cat([part_SBEN, x_SBE1, torch.ones_like(x_SBE1)], dim=3)
         return torch.cat([own_SBF, part_SBEM.flatten(2)], dim=2)
 
@@ -113,7 +116,7 @@ class SeparateNumbers(nn.Module):
             return x_SBR
         networks, rows, _ = x_SBR.shape
         x_SBF, part_SBR = x_SBR[:, :, : self.columns], x_SBR[:, :, self.columns :]
-        part_SEBM = part_SBR.unflatten(2, (len(self.edged), -1)).transpose(1, 2)
+        part_SEBM = part_SBR.view(networks, rows, len(self.edged), -1).transpose(1, 2)
         found = torch.bmm(part_SEBM.flatten(0, 1), self.table_SEMD.flatten(0, 1))
         found_SBED = found.view(networks, -1, rows, found.shape[2]).transpose(1, 2)
         return torch.cat([x_SBF, found_SBED.flatten(2)], dim=2)
@@ -180,7 +183,7 @@ class SeparateInputs(nn.Module):
         for field in fields:
             if field.layout not in ("numbers", "codes"):
                 raise RecipeError(
-                    f"separate networks (network.folds) read numbers and categories; '{field.columns[0]}' is neither.",
+                    f"separate networks (network.folds) read numbers and categories, not '{field.columns[0]}'.",
                     hint="leave out --folds, or the column with --drop.",
                 )
         self.keys = [field.key for field in fields]
