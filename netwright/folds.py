@@ -282,6 +282,8 @@ def decided(
         raise RecipeError(
             "folds learn with AdamW: Muon would mix their weights.", hint="set learning.optimizer=adamw."
         )
+    if choices["network.embedding"].value == "periodic":
+        raise RecipeError("folds do not read numbers as waves.", hint="set network.embedding=piecewise or none.")
     ready = {**choices, "network.folds": Choice(value=asked.folds, why="--folds", by="user")}
     if choices["network.members"].by == "derived":
         few = max(1, MEMBERS // asked.folds)

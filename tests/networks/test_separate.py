@@ -49,7 +49,7 @@ def mixed() -> Table:
 
 
 KINDS = {"x": "number", "gaps": "number", "word": "category", "day": "date"}
-COLUMNS = tuple(Column(name=name, kind=kind, role="input") for name, kind in KINDS.items())
+COLUMNS = tuple(Column(name=name, kind=kind, role="input", why="") for name, kind in KINDS.items())
 
 
 def test_rows_are_read_as_the_kinds_fitted_to_a_networks_own_rows_would_encode_them() -> None:

@@ -16,7 +16,7 @@ import torch
 from sklearn import datasets
 
 import netwright as nw
-from netwright import folds, prepare, request, training
+from netwright import build, folds, prepare, request, training
 from netwright.base.errors import DataError, NetwrightError
 from netwright.cli.main import run
 from netwright.data import folding, roles
@@ -85,8 +85,10 @@ def alone(
     return outputs(built, own.encode(prepared.decoded, everything.folds.rows))
 
 
-@pytest.mark.parametrize("name", ["breast_cancer", "diabetes"])
-def test_the_networks_of_all_folds_are_those_that_ordinary_training_makes_one_by_one(name: str) -> None:
+@pytest.mark.parametrize(("name", "most"), [("breast_cancer", 1e-3), ("diabetes", 1e-2)])
+def test_the_networks_of_all_folds_are_those_that_ordinary_training_makes_one_by_one(
+    name: str, most: float
+) -> None:
     frame = frame_of(name)
     if name == "diabetes":  # differences of 1e-9 between values are bins of their own, and no float32 keeps those
         frame = frame.with_columns(pl.col("^c.*$").round(3))
@@ -100,8 +102,8 @@ def test_the_networks_of_all_folds_are_those_that_ordinary_training_makes_one_by
         steps = min(len(everything.folds.train(fold)) for fold in everything.folds) // SETTINGS.batch
         for fold in everything.folds:
             expected = alone(fold, prepared, everything, first, steps)
-            # 40 steps of float32 whose sums are in another order
-            torch.testing.assert_close(found[fold], expected, atol=2e-3, rtol=1e-3)
+            # float32 sums in another order; narrow bins of diabetes make of 1e-7 in a number 1e-3 of a bin
+            torch.testing.assert_close(found[fold], expected, atol=most, rtol=1e-3)
     assert trained.ended["steps"] == 4 * steps
 
 
@@ -145,19 +147,19 @@ def replace_folds(
         return folds.cross(prepared, asked, old.whole)
 
 
-def test_labels_by_chance_are_guessed_no_better_than_by_chance() -> None:
+def test_labels_by_chance_are_guessed_no_better_than_by_chance(monkeypatch: pytest.MonkeyPatch) -> None:
     draw = np.random.default_rng(0)
     rows = 400
     frame = pl.DataFrame({f"c{place}": draw.normal(size=rows) for place in range(20)})  # each row is one of its kind
     frame = frame.with_columns(pl.Series("target", draw.integers(0, 2, rows)))
-    found = nw.train(
-        frame, target="target", task="classify", folds=5, minutes=1, out=None, set={"network.members": 4}
-    )
-    accuracy = found.card["metrics"]["accuracy"]
-    # five standard deviations of fair coins; a network that saw the rows knows nearly all of them
-    assert abs(accuracy - 0.5) < 5 * 0.5 / np.sqrt(rows)
-    learned = found.model.predict(frame)["prediction"].cast(pl.Int64).to_numpy()
-    assert np.mean(learned == frame["target"].to_numpy()) > 0.65, "the networks can learn rows by heart"
+
+    def accuracy() -> float:
+        found = build.fit(frame, target="target", task="classify", folds=5, minutes=1)
+        return float(found.card["metrics"]["accuracy"])
+
+    assert abs(accuracy() - 0.5) < 4 * 0.5 / np.sqrt(rows)  # four standard deviations of fair coins
+    monkeypatch.setattr(folding.Folds, "train", lambda self, fold: np.arange(len(self.rows)))
+    assert accuracy() > 0.65, "networks that saw the rows know them: such a leak would be noticed here"
 
 
 @pytest.mark.parametrize("seed", range(4))
