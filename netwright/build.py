@@ -93,6 +93,7 @@ def check(source: Any, **settings: Any) -> tuple[Finding, ...]:
 def _prepared(source: Any, asked: Request) -> tuple[Prepared, Recipe | None]:
     """The data, and the recipe that is repeated: what it says of the task holds unless set by hand."""
     older = recipe.read(asked.recipe) if asked.recipe is not None else None
+    folds.agree(asked, older)
     whole = folds.asked_of_all(asked)
     return prepare(source, replace(whole, set={**recipe.of_task(older), **asked.set})), older
 
@@ -110,22 +111,13 @@ def _train(prepared: Prepared, asked: Request, folder: Folder, older: Recipe | N
 
     for finding in prepared.findings if not folder.resumed else ():
         tell(Event(type="finding", data=vars(finding)))
+    if asked.folds:
+        return _folded(prepared, asked, folder, older, tell)
     parts = training.parts(prepared)
-    prepared = replace(prepared, examples=folds.examples(asked, len(parts["train"].target)))
-    family, choices = folds.decided(asked, older, *_choices(prepared, asked, older))
+    prepared = replace(prepared, examples=len(parts["train"].target))
+    family, choices = _choices(prepared, asked, older)
     job = training.job_from(choices, family, prepared.spec, asked.seed)
     prepared = prepared.with_settings(choices)
-    if asked.folds:
-        return unseen.run(
-            prepared=prepared,
-            asked=asked,
-            folder=folder,
-            older=older,
-            choices=choices,
-            job=job,
-            whole=parts["train"],
-            tell=tell,
-        )
     read_seconds = time.monotonic() - asked.started
     folder.begin(prepared, asked, choices)
     linear, task = rival.train(prepared, parts, asked.seed, asked.minutes), prepared.task
@@ -173,6 +165,17 @@ def _train(prepared: Prepared, asked: Request, folder: Folder, older: Recipe | N
         ),
         tell,
     )
+
+
+def _folded(
+    prepared: Prepared, asked: Request, folder: Folder, older: Recipe | None, tell: Callable[[Event], None]
+) -> Run:
+    """The same where every row is tested in its turn."""
+    prepared = replace(prepared, examples=folds.examples(asked, len(prepared.split.train)))
+    family, choices = _choices(prepared, asked, older)
+    prepared = replace(prepared, choices=folds.decided(asked, family, choices)).with_settings(choices)
+    job = training.job_from(prepared.choices, family, prepared.spec, asked.seed)
+    return unseen.run(prepared, asked, folder, older, tell, job=job)
 
 
 def _settled(prepared: Prepared, best: Trained, select: Part) -> Mapping[str, Choice]:

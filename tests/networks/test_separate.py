@@ -1,4 +1,4 @@
-"""Networks that share no weight, side by side: each is what it would be alone, and reads cells in its own way."""
+"""Networks that share no weight, side by side: each as it would be alone, and reading cells in its own way."""
 
 # S = networks, B = rows, I = inputs, O = outputs
 
@@ -12,11 +12,11 @@ import pytest
 import torch
 from torch import nn
 
+from netwright.abreast import _edges, clipped
 from netwright.base.errors import RecipeError
 from netwright.base.schema import Column, Field, InputSpec
 from netwright.data.columns import Inputs
 from netwright.data.table import Table
-from netwright.folds import _edges, clipped
 from netwright.networks.feedforward import Feedforward
 from netwright.networks.inputs.separate import SeparateInputs, SeparateNumbers
 from netwright.networks.parts.separate import SeparateLinear
@@ -43,7 +43,9 @@ def mixed() -> Table:
     number = draw.lognormal(0, 2, ROWS)
     gaps = [None if row % 7 == 0 else float(each) for row, each in enumerate(draw.normal(5, 3, ROWS))]
     words = draw.choice(["a", "b", "c", "d"], ROWS, p=[0.6, 0.3, 0.06, 0.04])
-    days = [datetime.date(2020, 1, 1) + datetime.timedelta(days=int(each)) for each in draw.integers(0, 900, ROWS)]
+    days = [
+        datetime.date(2020, 1, 1) + datetime.timedelta(days=int(each)) for each in draw.integers(0, 900, ROWS)
+    ]
     cells = pl.DataFrame({"x": number, "gaps": gaps, "word": words, "day": days})
     return Table(cells=cells, source="mixed")
 
@@ -92,7 +94,9 @@ def test_the_gradient_of_each_is_clipped_as_torch_clips_it_alone() -> None:
 
 
 def test_what_they_cannot_read_is_refused_in_words() -> None:
-    picture = Field(key="image", columns=("d",), layout="image", shape=(2, 4, 3), center=(0.0, 0.0), scale=(1.0, 1.0))
+    picture = Field(
+        key="image", columns=("d",), layout="image", shape=(2, 4, 3), center=(0.0, 0.0), scale=(1.0, 1.0)
+    )
     spec = InputSpec(inputs=(picture,), outputs=1, task="regress")
     with pytest.raises(RecipeError, match="not 'd'"):
         Feedforward(Feedforward.Config(folds=3), spec)
