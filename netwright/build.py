@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from netwright import larger, outcome, recipe, request, training
+from netwright import folds, larger, outcome, recipe, request, training, unseen
 from netwright import linear as rival
 from netwright.base.schema import Choice, Event, Finding
 from netwright.learning import checkpoint, machine
@@ -78,7 +78,7 @@ def fit(source: Any, *, listen: Listen | None = None, **settings: Any) -> Run:
     asked = request.make(settings)
     recipe.check_names(asked.set)
     with machine.arithmetic(0):
-        prepared = prepare(source, asked)
+        prepared = prepare(source, folds.asked_of_all(asked))
         return _train(prepared, asked, outcome.no_folder(), None, listen or _ignore)
 
 
@@ -86,13 +86,15 @@ def check(source: Any, **settings: Any) -> tuple[Finding, ...]:
     """What the checks say about the data, without training."""
     asked = request.make(settings)
     recipe.check_names(asked.set)
-    return prepare(source, asked, store=False).findings
+    return prepare(source, folds.asked_of_all(asked), store=False).findings
 
 
 def _prepared(source: Any, asked: Request, folder: Folder) -> tuple[Prepared, Recipe | None]:
     """The data, and the recipe that is repeated: what it says of the task holds unless set by hand."""
     older = recipe.read(asked.recipe) if asked.recipe is not None else None
-    return prepare(source, replace(asked, set={**recipe.of_task(older), **asked.set}), folder.path), older
+    folds.agree(asked, older)
+    whole = folds.asked_of_all(asked)
+    return prepare(source, replace(whole, set={**recipe.of_task(older), **asked.set}), folder.path), older
 
 
 def _ignore(event: Event) -> None:
@@ -108,11 +110,13 @@ def _train(prepared: Prepared, asked: Request, folder: Folder, older: Recipe | N
 
     for finding in prepared.findings if not folder.resumed else ():
         tell(Event(type="finding", data=vars(finding)))
+    if asked.folds:
+        return _folded(prepared, asked, folder, older, tell)
     parts = training.parts(prepared)
     prepared = replace(prepared, examples=len(parts["train"].target))
     family, choices = _choices(prepared, asked, older)
     job = training.job_from(choices, family, prepared.spec, asked.seed)
-    prepared = _with_task_settings(prepared, choices)
+    prepared = prepared.with_settings(choices)
     read_seconds = time.monotonic() - asked.started
     folder.begin(prepared, asked, choices)
     task, for_steps = prepared.task, larger.for_steps(asked, prepared)
@@ -163,6 +167,17 @@ def _train(prepared: Prepared, asked: Request, folder: Folder, older: Recipe | N
     )
 
 
+def _folded(
+    prepared: Prepared, asked: Request, folder: Folder, older: Recipe | None, tell: Callable[[Event], None]
+) -> Run:
+    """The same where every row is tested in its turn."""
+    prepared = replace(prepared, examples=folds.examples(asked, len(prepared.split.train)))
+    family, choices = _choices(prepared, asked, older)
+    prepared = replace(prepared, choices=folds.decided(asked, family, choices)).with_settings(choices)
+    job = training.job_from(prepared.choices, family, prepared.spec, asked.seed)
+    return unseen.run(prepared, asked, folder, older, tell, job=job)
+
+
 def _settled(prepared: Prepared, best: Trained, select: Part) -> Mapping[str, Choice]:
     """What validation rows tell beside what is learned, and what they choose then."""
     task, rows = prepared.task, prepared.split.select
@@ -183,17 +198,3 @@ def _choices(prepared: Prepared, asked: Request, older: Recipe | None) -> tuple[
     }
     by_hand = {k: v for k, v in asked.set.items() if not k.startswith("kind.")}
     return family, recipe.override(derived, older, by_hand)
-
-
-def _with_task_settings(prepared: Prepared, choices: dict[str, Choice]) -> Prepared:
-    """The task with the settings that the family or an older recipe chose for it."""
-    task = prepared.task
-    known = vars(task.settings)  # type: ignore[attr-defined]
-    values = {
-        name.removeprefix("task."): choice.value
-        for name, choice in choices.items()
-        if name.startswith("task.") and choice.by != "user"
-    }
-    values = {name: value for name, value in values.items() if name in known}
-    task.settings = replace(task.settings, **values)  # type: ignore[attr-defined]
-    return prepared

@@ -35,12 +35,14 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
         network: str = "auto",
         seed: int = 0,
         weight: str | None = None,
+        folds: int = 0,
         set: Mapping[str, Any] | None = None,
     ) -> None:
         self.minutes = minutes
         self.network = network
         self.seed = seed
         self.weight = weight
+        self.folds = folds
         self.set = set
 
     def _settings(self) -> dict[str, Any]:
@@ -62,6 +64,7 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
             keep=inputs,
             weight=WEIGHT if weights is not None else self.weight,
             test="none",
+            folds=self.folds,
             minutes=self.minutes,
             network=self.network,
             seed=self.seed,
@@ -154,6 +157,7 @@ class Classifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
         seed: Where all randomness comes from.
         class_weight: None, "balanced", or a dict from class to weight.
         weight: Name of the column of X that weighs rows, or None.
+        folds: Parts of the rows that are tested in turn, from 3 on, for `card_`; 0: no row is tested.
         set: Settings by dotted name, as `--set` has them.
 
     Attributes:
@@ -172,9 +176,10 @@ class Classifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
         seed: int = 0,
         class_weight: Any = None,
         weight: str | None = None,
+        folds: int = 0,
         set: Mapping[str, Any] | None = None,
     ) -> None:
-        super().__init__(minutes=minutes, network=network, seed=seed, weight=weight, set=set)
+        super().__init__(minutes=minutes, network=network, seed=seed, weight=weight, folds=folds, set=set)
         self.class_weight = class_weight
 
     def fit(self, X: Any, y: Any) -> Self:
@@ -226,6 +231,7 @@ class Regressor(RegressorMixin, _Estimator):  # type: ignore[misc]
         network: Family of networks, or "auto".
         seed: Where all randomness comes from.
         weight: Name of the column of X that weighs rows, or None.
+        folds: Parts of the rows that are tested in turn, from 3 on, for `card_`; 0: no row is tested.
         set: Settings by dotted name, as `--set` has them.
 
     Attributes:

@@ -26,6 +26,7 @@ from netwright.serving.predict import Model
 from netwright.tasks.network import final, observed
 from netwright.tasks.task import Rival
 from netwright.training import Trained, part
+from netwright.unseen import Unseen
 
 if TYPE_CHECKING:
     import polars as pl
@@ -70,7 +71,7 @@ def complete(ending: Ending, tell: Callable[[Event], None]) -> Run:
     """
     interrupted = ending.best.ended.get("reason") == "interrupted"
     select = ending.parts["select"]
-    task = _calibrated(ending, ending.best)
+    task = ending.unseen.task if ending.unseen else _calibrated(ending, ending.best)
     tests = ending.prepared.split.test
     opened = None
     if len(tests) and not interrupted:
@@ -101,6 +102,8 @@ def _calibrated(ending: Ending, trained: Trained) -> AbstractTask:
 
 def _validated(ending: Ending, task: AbstractTask, select: Part) -> float:
     """The watched metric on the select rows; the headline, of the answers that users get, where it is that."""
+    if ending.unseen:
+        return ending.unseen.validated
     if not len(select.target):
         return NAN
     searched = task.searches and task.watched.name == task.metrics[0].name
@@ -138,14 +141,11 @@ def _measure(ending: Ending, task: AbstractTask, test: Part) -> Measured:
     """What the network, and simpler means, make of the test rows."""
     prepared, seed = ending.prepared, ending.asked.seed
     rows = prepared.split.test
-    output = final(ending.best.network, task, test.inputs, test.target)
-    statistics = _numbered(task.statistics(output, test.target), rows)
+    found = ending.unseen or _answered(ending, task, test)
+    statistics = _numbered(found.statistics, rows)
     groups = together(prepared.columns, prepared.table, rows, statistics)
     scores = score.evaluate(statistics, task.metrics, seed=seed, groups=groups)
-    rivals = [
-        baselines.measured(each.name, each.words, each.statistics, task.metrics)
-        for each in _rivals(ending, task, test)
-    ]
+    rivals = [baselines.measured(each.name, each.words, each.statistics, task.metrics) for each in found.rivals]
     if ending.linear and ending.best.network is ending.linear.network:
         verdict = "The network is the linear model: nothing deeper beat it on validation rows."
     else:
@@ -153,11 +153,24 @@ def _measure(ending: Ending, task: AbstractTask, test: Part) -> Measured:
     return Measured(
         scores=scores,
         statistics=statistics,
-        answers=task.answer(output),
-        uncalibrated=prepared.task.statistics(output, test.target),
+        answers=found.answers,
+        uncalibrated=found.uncalibrated,
         rivals=rivals,
         verdict=verdict,
         duplicates=_duplicates(ending, task, statistics),
+    )
+
+
+def _answered(ending: Ending, task: AbstractTask, test: Part) -> Unseen:
+    """What the network, and simpler means, answer to the test rows."""
+    output = final(ending.best.network, task, test.inputs, test.target)
+    return Unseen(
+        task=task,
+        validated=NAN,
+        statistics=task.statistics(output, test.target),
+        answers=task.answer(output),
+        uncalibrated=ending.prepared.task.statistics(output, test.target),
+        rivals=list(_rivals(ending, task, test)),
     )
 
 
@@ -230,6 +243,7 @@ def _facts(
         notes=_notes(ending),
         interrupted=interrupted,
         facts={
+            "folds": asked.folds,
             "minutes": asked.minutes,
             "steps": steps,
             "epochs": float(best.ended.get("epochs", 0.0)),
@@ -281,6 +295,13 @@ def _stored(columns: Sequence[Any]) -> list[str]:
 
 
 def _notes(ending: Ending) -> list[str]:
+    if ending.asked.folds:
+        return [
+            f"Each row was measured by that one of {ending.asked.folds} networks that neither learned from it, "
+            "nor stopped by it, nor was calibrated on it.",
+            "Training and validation rows are those of one such network. The model is the mean of all of them; "
+            "of it no row is left to measure.",
+        ]
     if not getattr(ending.prepared.split, "shared", False):
         return []
     return ["So few validation rows: the same ones decided when to stop and were calibrated on."]

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from netwright.data.packed import Part
     from netwright.prepare import Prepared
     from netwright.training import Trained
+    from netwright.unseen import Unseen
 
 REQUEST = "request.json"
 RESERVE = 0.04
@@ -47,7 +48,11 @@ class Run:
 
 @dataclass(frozen=True, kw_only=True)
 class Ending:
-    """Everything that the end of a run needs."""
+    """Everything that the end of a run needs.
+
+    Attributes:
+        unseen: What was measured already, where rows were tested in turn.
+    """
 
     prepared: Prepared
     asked: Request
@@ -57,6 +62,7 @@ class Ending:
     parts: Mapping[str, Part]
     read_seconds: float
     folder: Folder
+    unseen: Unseen | None = None
 
 
 @dataclass

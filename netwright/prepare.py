@@ -75,6 +75,18 @@ class Prepared:
             stride=self.task.stride,
         )
 
+    def with_settings(self, choices: Mapping[str, Choice]) -> Prepared:
+        """The task with the settings that the family or an older recipe chose for it."""
+        known = vars(self.task.settings)  # type: ignore[attr-defined]
+        values = {
+            name.removeprefix("task."): choice.value
+            for name, choice in choices.items()
+            if name.startswith("task.") and choice.by != "user"
+        }
+        values = {name: value for name, value in values.items() if name in known}
+        self.task.settings = replace(self.task.settings, **values)  # type: ignore[attr-defined]
+        return self
+
     def target(self, rows: Any) -> pl.DataFrame:
         """The target cells of these rows."""
         return self.table.frame(list(self.task.columns), rows)

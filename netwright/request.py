@@ -29,6 +29,8 @@ class Request:
     missing: tuple[str, ...] = ()
     test: Any = None
     validation: Any = None
+    folds: int = 0
+    """Parts that are tested in turn; 0: one part of the rows is tested."""
     split: str = "random"
     group: str | None = None
     time: str | None = None
@@ -67,10 +69,27 @@ class Request:
             raise RecipeError(f"--seed is {self.seed}.", hint="give a whole number from 0 on.")
         if self.horizon is not None and not 1 <= self.horizon <= 100_000:
             raise RecipeError(f"--horizon is {self.horizon}.", hint="give a number of steps from 1 on.")
+        if self.folds:
+            self._check_folds()
         if self.from_ is not None:
             raise RecipeError(
                 "--from is given, but it has no effect yet.",
                 hint="it arrives in a later version; leave it out.",
+            )
+
+    def _check_folds(self) -> None:
+        if not 3 <= self.folds <= 100:
+            raise RecipeError(
+                f"--folds is {self.folds}: one part is tested, one says when to stop, others are learned from.",
+                hint="give a whole number from 3 to 100, such as 5 or 8.",
+            )
+        beside = {"--test": self.test, "--validation": self.validation, "--horizon": self.horizon}
+        beside = {name: value for name, value in beside.items() if value not in (None, "none")}
+        if beside or self.split == "time":
+            name = next(iter(beside), "--split time")
+            raise RecipeError(
+                f"--folds and {name} exclude each other: with folds every row is tested in its turn.",
+                hint=f"leave out one of them; {name} says by itself what is measured.",
             )
 
     @property

@@ -308,7 +308,7 @@ def train_one(
         if start is not None:
             built.lean(start.network, 0.0)
         trainee = NetworkTrainee(built, prepared.task, parts["select"].inputs_on(there), mirrors)
-        batches = feed(prepared, parts["train"].inputs_on(there), job.seed, _weights(prepared))
+        batches = feed(prepared, parts["train"].inputs_on(there), job.seed, weights(prepared))
         events: list[Event] = []
 
         def note(event: Event) -> None:
@@ -325,20 +325,24 @@ def train_one(
         ended=ended,
         score=found["score"],
         loss=found["loss"],
-        plans=_in_force(job, events),
+        plans=in_force(job, events),
         pace=pace,
     )
 
 
-def _in_force(job: Job, events: Sequence[Event]) -> tuple[Plan, ...]:
+def in_force(job: Job, events: Sequence[Event]) -> tuple[Plan, ...]:
     """The plans up to the checkpoint that learning went on from, and those since."""
     before = [plan for plan in job.plans if job.resume and plan.revision <= job.resume.plan.revision]
     return (*before, *(plan_from(event.data) for event in events if event.type == "plan"))
 
 
-def _weights(prepared: Prepared) -> Any:
+def weights(prepared: Prepared) -> Any:
+    """(N,) float32 weights of the training rows, 1 on average; None where all count alike.
+
+    Raises:
+        RecipeError: If one is no number from 0 on.
+    """
     import numpy as np
-    import torch
 
     from netwright.data.kinds.numerals import numbers
 

@@ -25,11 +25,13 @@ LAYERS: list[set[str]] = [  # top to bottom: a room may import only rooms on low
     {"base"},
 ]
 LEVEL = {room: depth for depth, rooms in enumerate(LAYERS) for room in rooms}
-CHAPTERS = {"prepare", "sources", "training", "trainees", "outcome", "finishing", "modules", "request"}
-CHAPTERS |= {"linear", "larger"}
+CHAPTERS = {
+    "prepare", "sources", "training", "trainees", "outcome", "finishing", "modules", "request", "linear",
+    "larger", "folds", "abreast", "unseen",
+}  # fmt: skip
 """Files beside build.py that tell parts of the same story: one room with it."""
 MOST_LINES, MOST_CODE, MOST_PARAMETERS, MOST_METHODS = 400, 60, 8, 12
-MOST_IN_BUILD, MOST_IN_PACKAGE = 200, 29_000
+MOST_IN_BUILD, MOST_IN_PACKAGE = 200, 29_500
 """The package: eight tasks on nine kinds of data in four families are in it; more asks for a second look."""
 NO_IMPORT = {"pickle", "marshal", "shelve", "joblib", "dill", "cloudpickle", "yaml", "torchvision"}
 """Each runs code out of a file, or brings something that does."""
@@ -129,7 +131,10 @@ def test_classes_have_few_public_methods() -> None:
         own = [each.name for each in methods if "property" not in map(name_of, each.decorator_list)]
         found[f"{where} {node.name}"] = len([name for name in own if not name.startswith("_")])
     most = {
-        "AbstractTask": 27,
+        "AbstractTask": 29,
+        "AbstractKind": 13,
+        "Classify": 13,
+        "Regress": 14,
         "Recommend": 22,
         "Generate": 15,
         "Translate": 16,

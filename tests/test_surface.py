@@ -27,7 +27,7 @@ READING = {
 FLAGS = {
     "train": READING | {
         "--metric", "--network", "--minutes", "--memory", "--recipe", "--from", "--seed", "--device", "--out",
-        "--force", "--quiet", "--json", "--resume",
+        "--force", "--quiet", "--json", "--resume", "--folds",
     },
     "predict": {"--out", "--top", "--threshold", "--probabilities", "--allow-outside"},
     "evaluate": {"--json", "--allow-outside"},

@@ -37,6 +37,16 @@ class Flags(Reading):
             "of idx files or of train, validation and test files.",
         ),
     ] = None
+    folds: Annotated[
+        int | None,
+        Option(
+            "--folds",
+            metavar="N",
+            show_default="none: one part of the rows is tested",
+            help="Cross-validation: N networks learn at once and every row is tested by one that was kept "
+            "from it, 3-100; for tables of numbers and categories.",
+        ),
+    ] = None
     metric: Annotated[
         Word,
         Option("--metric", metavar="NAME", show_default="the task's first", help="Headline of the card."),

@@ -114,6 +114,22 @@ class Divider:
         held = rest[self._draw(rest, ranks, count, "validation")]
         return held, f"{len(held) / len(rest):.2g} of the others {self._words()} for validation"
 
+    def deal(self, rows: Rows, parts: int) -> parting.Codes:
+        """(N,) the part of each row, 0 to parts - 1; equal rows and whole groups lie in one part together."""
+        self._ready(rows)
+        ranks = np.arange(len(rows), dtype=np.int64)
+        units = parting.make_units(self._keys(rows), self._classes(rows), ranks, self.seed, "split", "folds")
+        if len(units) < parts:
+            many = (
+                f"{len(units):,} groups of rows that stay together"
+                if len(units) < len(rows)
+                else f"{len(rows):,} rows"
+            )
+            raise DataError(
+                f"{self.table.source} has {many}, too few for {parts} folds.", hint="give fewer --folds."
+            )
+        return parting.deal(units, parts)[units.of_row]
+
     def halves(self, held: Rows) -> tuple[Rows, Rows, bool]:
         """Select and calibrate, and whether they are the same rows."""
         if not len(held):

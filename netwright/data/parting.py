@@ -111,6 +111,26 @@ def halve(units: Units, among: Mask) -> tuple[Mask, Mask]:
     return first, second
 
 
+def deal(units: Units, parts: int) -> Codes:
+    """(U,) the part of each unit: parts of nearly equal rows, every class spread over all of them."""
+    order = np.lexsort((units.draw, units.stratum))
+    of_unit = np.zeros(len(units), dtype=np.int64)
+    if (units.size == 1).all():
+        of_unit[order] = np.arange(len(order)) % parts
+        return of_unit
+    rows = np.zeros(parts, dtype=np.int64)
+    own = np.zeros(parts, dtype=np.int64)
+    before = -1
+    for unit in order.tolist():
+        if units.stratum[unit] != before:
+            before, own = int(units.stratum[unit]), np.zeros(parts, dtype=np.int64)
+        part = int(np.lexsort((rows, own))[0])
+        of_unit[unit] = part
+        rows[part] += units.size[unit]
+        own[part] += units.size[unit]
+    return of_unit
+
+
 def last_by_time(times: Floats, count: int) -> Mask:
     """(N,) the latest rows, about `count`; rows of one moment stay together; none if all are one moment."""
     ordered = np.sort(times)

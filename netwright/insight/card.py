@@ -120,6 +120,9 @@ def headline(card: Mapping[str, JSON]) -> str:
         return f"{name} {UNMEASURED}{shown}"
     span = f" (95 %: {figure(metric['low'])} to {figure(metric['high'])})"
     sure = span if metric["low"] is not None and metric["high"] is not None else ""
+    if card.get("folds"):
+        by = f"each by the one of {card['folds']} networks that was kept from it"
+        return f"{name} {figure(metric['value'])}{sure} on all {count(rows, 'row')}, {by}"
     return f"{name} {figure(metric['value'])}{sure} on {count(rows, 'test row')}"
 
 
@@ -182,7 +185,7 @@ def _baseline_line(card: Mapping[str, JSON]) -> list[str]:
 
 def _network_line(card: Mapping[str, JSON]) -> str:
     size = f" with {card['parameters']:,} parameters" if card.get("parameters") else ""
-    rows = count(card["rows"].get("train", 0), "row")
+    rows = count(card["rows"].get("train", 0), "row") + (" each" if card.get("folds") else "")
     spent = card["seconds"].get("train")
     took = f" in {seconds(spent)}" if spent is not None else ""
     limit = f", limited by {card['limited_by']}" if card["limited_by"] == "minutes" else ""

@@ -2,7 +2,8 @@
 
 With no hidden layer it is the linear model. With members it is a batched ensemble: all weights are
 shared but one vector a member that scales the inputs, and the head (TabM-mini; Gorishniy et al. 2025,
-https://arxiv.org/abs/2410.24210). Pictures are read as rows of pixels by residual blocks.
+https://arxiv.org/abs/2410.24210). With folds it is several such ensembles that share nothing. Pictures are
+read as rows of pixels by residual blocks.
 """
 
 # K = members, B = rows, D = width
@@ -16,12 +17,15 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from netwright.base.errors import RecipeError
 from netwright.base.schema import Choice, InputSpec
 from netwright.networks.family import AbstractFamily, Features, Machine
 from netwright.networks.inputs import BAG, Inputs
+from netwright.networks.inputs.separate import SeparateInputs
 from netwright.networks.parts import ranges
 from netwright.networks.parts.dropout import Dropout
 from netwright.networks.parts.residual import Residual
+from netwright.networks.parts.separate import SeparateLinear
 
 
 class Feedforward(AbstractFamily):
@@ -53,6 +57,8 @@ class Feedforward(AbstractFamily):
         shortcut: bool = False
         """Whether the head sees the inputs beside the last hidden layer: what is learned is added to a linear
         model."""
+        folds: int = 1
+        """Ensembles that share no weight, >= 1: one a fold, where rows are tested in turn."""
 
         def __post_init__(self) -> None:
             """Checks all settings, and names every one that is out of range.
@@ -61,20 +67,30 @@ class Feedforward(AbstractFamily):
                 RecipeError: If any is.
             """
             wide = {"depth": (0, 100), "width": (1, 100_000), "members": (1, 1_000), "dropout": (0.0, 0.9)}
-            ranges.check(self, {**wide, "embedding_width": (1, 1_000), "bag": (1, 8_192)})
+            ranges.check(self, {**wide, "embedding_width": (1, 1_000), "bag": (1, 8_192), "folds": (1, 100)})
+            if self.folds > 1 and (self.residual or self.shortcut):
+                raise RecipeError(
+                    "separate networks (network.folds) have no residual blocks and no shortcut.",
+                    hint="leave out --folds, network.residual and network.shortcut.",
+                )
 
     def __init__(self, config: Config, spec: InputSpec) -> None:
         super().__init__(config, spec)
         linear = config.depth == 0
         embedding = "none" if linear else config.embedding
-        self.inputs = Inputs(spec.inputs, embedding, config.embedding_width, config.bag)
+        self.folds = config.folds
+        self.inputs: Inputs | SeparateInputs
+        if self.folds == 1:
+            self.inputs = Inputs(spec.inputs, embedding, config.embedding_width, config.bag)
+        else:
+            self.inputs = SeparateInputs(self.folds, spec.inputs, embedding, config.embedding_width)
         self.inputs.plain = True  # type: ignore[assignment]
-        self.members = 1 if linear else config.members
+        self.members = self.folds * (1 if linear else config.members)
         self.width = self.inputs.width if linear else config.width
         self.shown = self.inputs.width if config.shortcut and not linear else 0
         self.width += self.shown
         self.adapter_KD: nn.Parameter | None = None
-        if self.members > 1:
+        if self.members > self.folds:
             signs = torch.randint(0, 2, (self.members, self.inputs.width)) * 2.0 - 1.0
             self.adapter_KD = nn.Parameter(signs)
         self.layers = nn.Sequential(*([] if linear else self._layers(config)))
@@ -87,7 +103,10 @@ class Feedforward(AbstractFamily):
             return [*first, *blocks, nn.LayerNorm(config.width), nn.ReLU()]
         layers: list[nn.Module] = []
         for index in range(config.depth):
-            layers += [nn.Linear(wide if index == 0 else config.width, config.width), nn.ReLU()]
+            here = wide if index == 0 else config.width
+            one = self.folds == 1
+            linear = nn.Linear(here, config.width) if one else SeparateLinear(self.folds, here, config.width)
+            layers += [linear, nn.ReLU()]
             layers += [Dropout(config.dropout)] if config.dropout else []
         return layers
 
@@ -121,13 +140,24 @@ class Feedforward(AbstractFamily):
         return _for_tables(spec, minutes, machine)
 
     def encode(self, inputs: Mapping[str, Tensor]) -> Features:
-        """Features of a batch, (K, B, D)."""
+        """Features of a batch, (K, B, D); with folds, the members of the first stand before the second's."""
+        if self.folds > 1:
+            return Features(pooled_KBD=self._each(self.inputs(inputs)))
         x_KBD = self.inputs(inputs).unsqueeze(0)
         own_KBD = x_KBD if self.adapter_KD is None else x_KBD * self.adapter_KD.unsqueeze(1)
         found_KBD = self.layers(own_KBD)
         if self.shown:
             found_KBD = torch.cat([x_KBD.expand(len(found_KBD), -1, -1), found_KBD], dim=2)
         return Features(pooled_KBD=found_KBD)
+
+    def _each(self, x_SBD: Tensor) -> Tensor:
+        """(K, B, D) features of the networks that share no weight, all layers in one call each."""
+        rows = x_SBD.shape[1]
+        if self.adapter_KD is not None:
+            adapter_SMD = self.adapter_KD.view(self.folds, -1, x_SBD.shape[2])
+            x_SBD = (x_SBD.unsqueeze(1) * adapter_SMD.unsqueeze(2)).flatten(1, 2)
+        found: Tensor = self.layers(x_SBD)
+        return found.reshape(self.members, rows, -1)
 
 
 def _for_tables(spec: InputSpec, minutes: float, machine: Machine) -> dict[str, Choice]:

@@ -244,6 +244,56 @@ def fit_temperature(logits: Tensor, target: Tensor) -> float:
     return math.exp(_minimum(loss, math.log(TEMPERATURES[0]), math.log(TEMPERATURES[1])))
 
 
+def fit_temperatures(logits_SKBC: Tensor, target_SB: Tensor) -> tuple[Tensor, Tensor]:
+    """`fit_temperature` of several networks at once, each on rows of its own.
+
+    Args:
+        logits_SKBC: Of K members of S networks.
+        target_SB: Class index, int64; rows with -1 (unknown) are left out.
+
+    Returns:
+        (S,) float64 temperatures, to 1e-3, and (S,) float64 mean losses with them, nats; NaN without a row.
+    """
+    logits_SKBC, known_SB = logits_SKBC.detach().float(), (target_SB >= 0).double()
+    networks, members = logits_SKBC.shape[:2]
+    rows_S = known_SB.sum(1)
+    place_SKB1 = target_SB.clamp(min=0).unsqueeze(1).expand(-1, members, -1).unsqueeze(3)
+    behind_CSKB = (logits_SKBC - logits_SKBC.gather(3, place_SKB1)).permute(3, 0, 1, 2).contiguous()
+
+    def plain_S(log_S: Tensor) -> Tensor:
+        """Mean losses, for as many temperatures of each network as there are, (..., S)."""
+        cold = (-log_S).exp().float().unsqueeze(-1).unsqueeze(-1)
+        log_p_SKB = -torch.logsumexp(
+            behind_CSKB.view(-1, *[1] * (log_S.dim() - 1), *behind_CSKB.shape[1:]) * cold, 0
+        )
+        log_p_SB = torch.logsumexp(log_p_SKB, dim=-2) - math.log(members)
+        return -(log_p_SB.double() * known_SB).sum(-1) / rows_S
+
+    def loss_S(log_S: Tensor) -> Tensor:
+        return plain_S(log_S) + 0.5 * log_S.square() / rows_S.clamp(min=1)
+
+    first, last = (math.log(end) for end in TEMPERATURES)
+    grid_G = torch.linspace(first, last, 13, dtype=torch.float64)
+    best_S = loss_S(grid_G.unsqueeze(1).expand(-1, networks)).argmin(0)
+    low_S, high_S = grid_G[(best_S - 1).clamp(min=0)], grid_G[(best_S + 1).clamp(max=len(grid_G) - 1)]
+    golden = (math.sqrt(5.0) - 1.0) / 2.0
+    left_S, right_S = high_S - golden * (high_S - low_S), low_S + golden * (high_S - low_S)
+    at_left_S, at_right_S = loss_S(left_S), loss_S(right_S)
+    while float((high_S - low_S).max()) > 1e-3:
+        lower_S = at_left_S <= at_right_S
+        low_S, high_S = torch.where(lower_S, low_S, left_S), torch.where(lower_S, right_S, high_S)
+        step_S = golden * (high_S - low_S)
+        new_S = torch.where(lower_S, high_S - step_S, low_S + step_S)
+        at_new_S = loss_S(new_S)
+        left_S, right_S = torch.where(lower_S, new_S, right_S), torch.where(lower_S, left_S, new_S)
+        at_left_S, at_right_S = (
+            torch.where(lower_S, at_new_S, at_right_S),
+            torch.where(lower_S, at_left_S, at_new_S),
+        )
+    middle_S = (low_S + high_S) / 2.0
+    return middle_S.exp(), plain_S(middle_S)
+
+
 def _minimum(loss: Callable[[float], float], low: float, high: float) -> float:
     """Where the loss is least in [low, high]: a coarse grid, then golden sections to 1e-3."""
     grid = np.linspace(low, high, 13).tolist()

@@ -129,6 +129,19 @@ class Classify(AbstractTask):
         score = self.metrics[0].reduce(self._statistics(log_p_BC, target))
         return {"loss": loss, "score": score}
 
+    def refit(self, target: pl.DataFrame) -> Self:
+        """The same classes, as frequent as they are in these rows."""
+        codes = self.classes.encode(target.to_series())
+        counts = np.bincount(codes[codes >= 0], minlength=self.outputs)
+        classes = replace(self.classes, counts=tuple(counts.tolist()))
+        wanted = "balanced" if self.weights_C is not None else "none"
+        settings = replace(self.settings, metric=self.metrics[0].name, class_weight=wanted)
+        return type(self)(self.columns, classes, settings)
+
+    def losses(self, output_SKBO: Tensor, target_SB: Tensor) -> Tensor:
+        """(S,) log losses after the best temperature of each network."""
+        return intervals.fit_temperatures(output_SKBO, target_SB)[1]
+
     def calibrate(self, output_KBO: Tensor, target: Tensor) -> Self:
         """The task with the temperature that makes these rows most likely."""
         known = target >= 0

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from netwright.base.errors import BundleError, DataError
+from netwright.base.errors import BundleError, DataError, RecipeError
 from netwright.base.schema import JSON, Shape
 from netwright.data.kinds.numerals import has_comma, numbers
 from netwright.data.packed import Packed
@@ -122,6 +122,31 @@ class Regress(AbstractTask):
         loss = (output_KBO.mean(0).squeeze(-1) - target).square().mean().item()
         score = self.metrics[0].reduce(self.statistics(output_KBO, Packed(target)))
         return {"loss": loss, "score": score}
+
+    def refit(self, target: pl.DataFrame) -> Self:
+        """The scale of these rows.
+
+        Raises:
+            DataError: If all of them are alike.
+            RecipeError: If the logarithm is learned: its unit is the target's, and differs.
+        """
+        if self.scale["log"]:
+            raise RecipeError(
+                "folds learn the target's own scale, not its logarithm.",
+                hint="leave out --folds or task.scale=log, or take the logarithm beforehand.",
+            )
+        return type(self).fit(target, asdict(self.settings))
+
+    def onto(self, other: Self) -> tuple[float, float]:
+        """From one standard scale to another."""
+        spread = other.scale["spread"]
+        return self.scale["spread"] / spread, (self.scale["center"] - other.scale["center"]) / spread
+
+    def losses(self, output_SKBO: Tensor, target_SB: Tensor) -> Tensor:
+        """(S,) mean squared errors of the members' mean on the learned scale."""
+        known_SB = ~torch.isnan(target_SB)
+        error_SB = (output_SKBO.mean(1).squeeze(-1) - target_SB.nan_to_num()).square() * known_SB
+        return error_SB.double().sum(1) / known_SB.sum(1)
 
     def calibrate(self, output_KBO: Tensor, target: Tensor) -> Self:
         """The task with the interval's half width on the learned scale."""

@@ -186,6 +186,28 @@ class AbstractTask(ABC):
     def watch(self, output_KBO: Tensor, target: Tensor) -> dict[str, float]:
         """What is watched while learning: "loss" decides when to stop, "score" is `watched`."""
 
+    def refit(self, target: pl.DataFrame) -> Self | None:
+        """The task fitted to some of the rows that this one was fitted to, with outputs of the same meaning.
+
+        None where rows cannot be tested in turn (folds).
+
+        Raises:
+            DataError: If these rows have nothing to learn.
+        """
+        return None
+
+    def onto(self, other: Self) -> tuple[float, float]:
+        """Ratio and shift that make outputs of this task those of another, fitted to more rows."""
+        return 1.0, 0.0
+
+    def losses(self, output_SKBO: Tensor, target_SB: Tensor) -> Tensor:
+        """(S,) what decides when each of several networks stops: "loss" of `watch`, on rows of its own.
+
+        Unknown targets (-1 or NaN) are left out.
+        """
+        each = zip(output_SKBO, target_SB, strict=True)
+        return torch.tensor([self.watch(output, target)["loss"] for output, target in each])
+
     @abstractmethod
     def calibrate(self, output_KBO: Tensor, target: Tensor) -> Self:
         """The task with temperature or interval width fitted on rows no weight was fitted on."""

@@ -232,3 +232,22 @@ def test_the_calibration_error_of_perfect_and_of_wrong_certainty() -> None:
     assert intervals.expected_calibration_error([1.0, 1.0], [True, True]) == 0.0
     assert intervals.expected_calibration_error([1.0, 0.0], [False, True]) == 1.0
     assert math.isnan(intervals.expected_calibration_error([], []))
+
+
+def test_temperatures_of_several_networks_are_those_of_each_alone() -> None:
+    torch.manual_seed(0)
+    logits_SKBC = torch.randn(4, 3, 60, 5) * torch.tensor([0.05, 1.0, 4.0, 60.0]).view(4, 1, 1, 1)
+    target_SB = torch.randint(0, 5, (4, 60))
+    logits_SKBC[1].scatter_add_(2, target_SB[1].expand(3, -1).unsqueeze(2), torch.full((3, 60, 1), 2.0))
+    target_SB[2, 40:] = -1  # rows that are left out
+    found_S, losses_S = intervals.fit_temperatures(logits_SKBC, target_SB)
+    for network in range(4):
+        known = target_SB[network] >= 0
+        logits_KBC, target_B = logits_SKBC[network][:, known], target_SB[network][known]
+        expected = intervals.fit_temperature(logits_KBC, target_B)
+        assert float(found_S[network]) == pytest.approx(
+            expected, rel=3e-3
+        )  # both stop at 1e-3 in the logarithm
+        p_BC = torch.softmax(logits_KBC / found_S[network], dim=-1).mean(0)
+        loss = -p_BC.gather(1, target_B.unsqueeze(1)).log().mean()
+        assert float(losses_S[network]) == pytest.approx(float(loss), abs=1e-5)

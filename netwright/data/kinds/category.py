@@ -85,6 +85,15 @@ class Category(AbstractKind):
                     notes[row] = f"{notes[row]}; {said}" if notes[row] else said
         return notes
 
+    def against(self, own: Category) -> Mapping[str, Tensor]:
+        """Codes to codes; a value that `own` does not store is unseen to it."""
+        codes = [
+            code
+            for name, stored in self.values.items()
+            for code in (UNSEEN, MISSING, *(own._codes[name].get(value, UNSEEN) for value in stored))
+        ]
+        return {"own_C": torch.tensor(codes)}
+
     def state(self) -> tuple[JSON, Mapping[str, Tensor]]:
         """The stored values of each column."""
         return {"values": [[name, list(each)] for name, each in self.values.items()]}, {}

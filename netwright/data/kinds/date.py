@@ -111,6 +111,14 @@ class Date(AbstractKind):
                 notes[row] = f"{notes[row]}; {said}" if notes[row] else said
         return notes
 
+    def against(self, own: Date) -> Mapping[str, Tensor]:
+        """Scales to scales of the parts that are scaled; the others are alike everywhere."""
+        width = len(PARTS)
+        places = [width * index + part for index in range(len(self.formats)) for part in range(SCALED)]
+        gaps = [width * (place // width) + width - 1 for place in places]
+        kept = [True] * (width * len(self.formats))
+        return scaling.against(self.scales, own.scales, places=places, gaps=gaps, kept=kept)
+
     def state(self) -> tuple[JSON, Mapping[str, Tensor]]:
         """Formats; scales as tensors."""
         return {"formats": [[name, form] for name, form in self.formats.items()]}, self.scales.tensors()

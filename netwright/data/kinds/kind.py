@@ -88,6 +88,18 @@ class AbstractKind(ABC):
         """A training batch made harder; randomness comes from one 64-bit draw a row only."""
         return x
 
+    def against(self, own: Self) -> Mapping[str, Tensor] | None:
+        """How blocks of this kind become what `own` makes of the same cells; None where they cannot.
+
+        Numbers: "ratio_F", "shift_F" and "kept_F" for each number of an example, which of them are
+        "squashed_F", and in "gap_F" the place of the mark of a missing cell, or -1. Codes: "own_C", the code
+        that each code of each column becomes, all columns behind one another.
+
+        Args:
+            own: The same kind, fitted to some of the rows that this one was fitted to.
+        """
+        return None
+
     @abstractmethod
     def state(self) -> tuple[JSON, Mapping[str, Tensor]]:
         """All that was fitted, as JSON and tensors: enough for `restore`."""

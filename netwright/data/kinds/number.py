@@ -124,6 +124,16 @@ class Number(AbstractKind):
                 return f"column '{name}' held numbers in training, here {str(cells.drop_nulls()[0])!r}"
         return None
 
+    def against(self, own: Number) -> Mapping[str, Tensor]:
+        """Scales to scales; a mark that `own` does not have says nothing."""
+        columns, marks = len(self.columns), len(self._marked)
+        gap_F = np.full(columns, -1)
+        gap_F[self._marked] = columns + np.arange(marks)
+        kept_F = np.array([*[True] * columns, *(own.gaps[place] for place in self._marked)])
+        return scaling.against(
+            self.scales, own.scales, places=range(columns), gaps=gap_F.tolist(), kept=kept_F.tolist()
+        )
+
     def state(self) -> tuple[JSON, Mapping[str, Tensor]]:
         """Names and marks; scales and edges as tensors."""
         facts = {

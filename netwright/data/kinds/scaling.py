@@ -96,6 +96,30 @@ def restore(tensors: Mapping[str, Tensor], width: int) -> Scales:
     return Scales(arrays[0], arrays[1], arrays[2], arrays[3], edges)
 
 
+def against(
+    scales: Scales, own: Scales, *, places: Sequence[int], gaps: Sequence[int], kept: Sequence[bool]
+) -> dict[str, Tensor]:
+    """How numbers encoded by `scales` become those encoded by `own`; as `AbstractKind.against` gives it.
+
+    Args:
+        scales: Fitted to all rows.
+        own: Fitted to some of them.
+        places: Where each scaled column stands in an example.
+        gaps: Where the mark of its missing cells stands, or -1.
+        kept: Whether each number of an example says something to `own`.
+    """
+    width, at = len(kept), list(places)
+    ratio, shift = np.ones(width, dtype=np.float32), np.zeros(width, dtype=np.float32)
+    gap, squashed = np.full(width, -1), np.zeros(width, dtype=np.bool_)
+    ratio[at] = np.clip(scales.scale_F / own.scale_F, 0.0, _FAR)
+    shift[at] = np.clip((scales.center_F - own.center_F) / own.scale_F, -_FAR, _FAR)
+    gap[at], squashed[at] = gaps, True
+    found = {"ratio_F": ratio, "shift_F": shift, "kept_F": np.array(kept, dtype=np.float32)}
+    return {
+        name: torch.from_numpy(each) for name, each in {**found, "gap_F": gap, "squashed_F": squashed}.items()
+    }
+
+
 def squash(values: Floats, center: Any, scale: Any) -> npt.NDArray[np.float32]:
     """Robust scaling, then z / sqrt(1 + (z/3)^2): linear near 0, within (-3, 3); NaN becomes 0."""
     with np.errstate(over="ignore", invalid="ignore"):

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -50,18 +51,7 @@ class Numbers(nn.Module):
 
     def _make_bins(self, edges: list[tuple[float, ...]], width: int) -> None:
         most = max(len(each) for each in edges) - 1
-        starts = torch.zeros(len(edges), most)
-        inverse = torch.zeros(len(edges), most)
-        low = torch.zeros(len(edges), most)
-        high = torch.ones(len(edges), most)
-        for row, each in enumerate(edges):
-            points = torch.tensor(each, dtype=torch.float32)
-            bins = len(each) - 1
-            starts[row, :bins] = points[:-1]
-            inverse[row, :bins] = 1.0 / (points[1:] - points[:-1]).clamp(min=1e-6)
-            low[row, 0] = -1.0  # below the first edge and above the last the bin goes on, a bin's width
-            high[row, bins - 1] = 2.0
-        for name, tensor in (("starts", starts), ("inverse", inverse), ("low", low), ("high", high)):
+        for name, tensor in bins_of(edges, most).items():
             self.register_buffer(f"{name}_EN", tensor)
         self.bins_END = nn.Parameter(torch.zeros(len(edges), most, width))
 
@@ -80,3 +70,26 @@ class Numbers(nn.Module):
             waves = torch.cat([angle_BEH.sin(), angle_BEH.cos()], dim=2)
             extra = torch.bmm(waves.transpose(0, 1), self.mix_EHD).transpose(0, 1)
         return torch.cat([x_BF, (linear_BED + extra).flatten(1)], dim=1)
+
+
+def bins_of(edges: Sequence[tuple[float, ...]], most: int) -> dict[str, Tensor]:
+    """Where bins begin, one over their widths, and how far a number may come in each: (E, N) each.
+
+    Args:
+        edges: Ascending edges of each column; of fewer than two there is no bin, and none is come through.
+        most: N.
+    """
+    starts = torch.zeros(len(edges), most)
+    inverse = torch.zeros(len(edges), most)
+    low = torch.zeros(len(edges), most)
+    high = torch.ones(len(edges), most)
+    for row, each in enumerate(edges):
+        bins = len(each) - 1
+        if bins < 1:
+            continue
+        points = torch.tensor(each, dtype=torch.float32)
+        starts[row, :bins] = points[:-1]
+        inverse[row, :bins] = 1.0 / (points[1:] - points[:-1]).clamp(min=1e-6)
+        low[row, 0] = -1.0  # below the first edge and above the last the bin goes on, a bin's width
+        high[row, bins - 1] = 2.0
+    return {"starts": starts, "inverse": inverse, "low": low, "high": high}
