@@ -51,7 +51,7 @@ def job_of(config: dict[str, Any]) -> training.Job:
 
 
 def alone(
-    fold: int, prepared: prepare.Prepared, everything: folds.Crossed, first: dict[str, Any], steps: int
+    fold: int, prepared: prepare.Prepared, everything: folds.Crossed, first: Any, steps: int
 ) -> torch.Tensor:
     """Outputs (M, N, O) of an ordinary network that learns from one fold's rows, from the same first weights."""
     own, task = everything.inputs[fold], everything.tasks[fold]
