@@ -51,9 +51,9 @@ def job_of(config: dict[str, Any]) -> training.Job:
 
 
 def alone(
-    fold: int, prepared: prepare.Prepared, everything: folds.Crossed, first: dict[str, Any], steps: int
+    fold: int, prepared: prepare.Prepared, everything: folds.Crossed, first: Any, steps: int
 ) -> torch.Tensor:
-    """Outputs (M, N, O) of an ordinary network that learns from one fold's rows, its first weights the same."""
+    """Outputs (M, N, O) of an ordinary network on the rows of one fold, from the same first weights."""
     own, task = everything.inputs[fold], everything.tasks[fold]
     built = training.network(job_of(CONFIG), replace(prepared.spec, inputs=own.fields()), task)
     table = first["family.inputs.each.0.table_SEMD"][fold]

@@ -21,7 +21,6 @@ from netwright.base.schema import Event
 from netwright.cli.main import run
 from netwright.data.readers import parquet, pieces, tables
 from netwright.data.rest import Sample
-from netwright.learning import loop
 from netwright.prepare import prepare
 from netwright.request import Request
 
@@ -114,7 +113,7 @@ def test_an_interrupted_run_goes_on_to_the_same_bits(tmp_path: Path, monkeypatch
         if event.type == "evaluate" and event.step >= 20:
             raise Stopped
 
-    monkeypatch.setattr(loop._Saver, "offer", lambda saver, learner: saver.save(learner, learner.kept))
+    monkeypatch.setattr("netwright.learning.checkpoint.Saver.offer", lambda saver, now: saver.save(now()))
     with pytest.raises(Stopped):
         build.train(path, out=tmp_path / "cut", listen=stop, **asked)
     assert (tmp_path / "cut" / "checkpoint").exists()
