@@ -50,7 +50,11 @@ check: $(V)/.dev
 bench: $(B)/.peers
 	$(B)/bin/python benchmarks/speed.py
 	$(B)/bin/python benchmarks/throughput.py
+	$(B)/bin/python benchmarks/peak.py
+	$(B)/bin/python benchmarks/folds.py
 	$(B)/bin/python benchmarks/tables.py
+	test -z "$$NETWRIGHT_DATA" || for each in tuning mnist language horizons minutes; do \
+	  $(B)/bin/python benchmarks/$$each.py || exit 1; done
 
 torture: $(V)/.dev
 	$(V)/bin/python -m pytest -q -m slow tests/torture

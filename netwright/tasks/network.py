@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 AT_ONCE = 1024
 """Examples that go through a network at once when nothing is learned."""
+NUMBERS_AT_ONCE = 4_000_000
+"""Numbers of examples of one shape that go through a network at once: a hundred pictures of 128 x 128, say."""
 STEPS_AT_ONCE = 64_000
 """Steps of ragged examples, padding included, that go through a network at once."""
 SCORES_AT_ONCE = 64_000_000
@@ -155,8 +158,11 @@ def _batches(inputs: Mapping[str, Packed], steps: int) -> tuple[Sequence[Tensor]
     examples = len(next(iter(inputs.values())))
     steps_N = sizes(inputs)
     if steps_N is None:
-        each = max((int(packed.lengths()[0]) for packed in inputs.values() if len(packed)), default=1)
-        return torch.split(torch.arange(examples), max(1, min(AT_ONCE, steps // max(1, each)))), None
+        there = [packed for packed in inputs.values() if len(packed)]
+        each = max((int(packed.lengths()[0]) for packed in there), default=1)
+        numbers = sum(int(packed.lengths()[0]) * math.prod(packed.values.shape[1:]) for packed in there)
+        most = min(AT_ONCE, steps // max(1, each), NUMBERS_AT_ONCE // max(1, numbers))
+        return torch.split(torch.arange(examples), max(1, most)), None
     order_N = torch.argsort(steps_N, stable=True)
     batches, start = [], 0
     while start < examples:
