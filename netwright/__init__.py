@@ -6,7 +6,7 @@ import importlib
 import os
 from typing import Any
 
-# Threads that wait for one another keep their core for so many turns, about a millisecond, before they let it go.
+# Threads that wait for one another keep their core for so many turns, a millisecond or so, then let it go.
 # OpenMP's own rule is 15 times as many: where another process wants the core, a step that threads share takes
 # twice as long by it. Read when torch is imported; what is set already stays.
 if "OMP_WAIT_POLICY" not in os.environ:
