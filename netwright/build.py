@@ -142,9 +142,7 @@ def _train(prepared: Prepared, asked: Request, folder: Folder, older: Recipe | N
         best = linear
     else:
         start = linear if task.least_squares else None
-        best = training.train_one(
-            job, prepared, parts, tell, mirrors=training.may_mirror(prepared), start=start
-        )
+        best = training.train_one(job, prepared, parts, tell, start=start)
         parts = best.watches(parts, training.WATCHED[task.needs])
         if start is not None:
             best, settled = rival.leaned(best, start, prepared, parts)

@@ -289,7 +289,6 @@ def train_one(
     parts: Mapping[str, Part],
     tell: Callable[[Event], None],
     *,
-    mirrors: bool = False,
     start: Trained | None = None,
 ) -> Trained:
     """One network, trained to the end of its plan.
@@ -299,7 +298,6 @@ def train_one(
         prepared: The data.
         parts: Their tensors.
         tell: Takes the events.
-        mirrors: Whether to look if mirrored pictures are harmless.
         start: The solved linear network, whose answers it begins with where it can.
     """
     with machine.arithmetic(job.settings.threads):
@@ -307,7 +305,7 @@ def train_one(
         built = network(job, prepared.spec, prepared.task).to(there)
         if start is not None:
             built.lean(start.network, 0.0)
-        trainee = NetworkTrainee(built, prepared.task, parts["select"].inputs_on(there), mirrors)
+        trainee = NetworkTrainee(built, prepared.task, parts["select"].inputs_on(there), may_mirror(prepared))
         batches = feed(prepared, parts["train"].inputs_on(there), job.seed, weights(prepared))
         events: list[Event] = []
 

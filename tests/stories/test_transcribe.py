@@ -14,7 +14,7 @@ import pytest
 import soundfile
 import torch
 
-from netwright import build, request
+from netwright import build, outcome, request
 from netwright import prepare as preparing
 from netwright.base.errors import NetwrightError, RecipeError
 from netwright.base.schema import Choice, Recipe
@@ -242,7 +242,7 @@ def test_a_recipe_of_other_clips_says_how_transcripts_are_cut(tones: Path, tmp_p
     assert plain.choices["task.unit"].value == "words"
     facts = asdict(Recipe(version="0", seed=0, choices=older))
     (tmp_path / "recipe.json").write_text(json.dumps(facts))
-    made, _ = build._prepared(tones, replace(asked, recipe=tmp_path))
+    made, _ = build._prepared(tones, replace(asked, recipe=tmp_path), outcome.no_folder())
     assert isinstance(made.task, Transcribe)
     assert (made.task.settings.unit, made.task.tokenizer.how) == ("characters", "characters")
     facts["choices"]["task.beam"] = {"value": -3, "why": "", "by": "derived"}
