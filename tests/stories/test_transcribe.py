@@ -248,7 +248,7 @@ def test_a_recipe_of_other_clips_says_how_transcripts_are_cut(tones: Path, tmp_p
     facts["choices"]["task.beam"] = {"value": -3, "why": "", "by": "derived"}
     (tmp_path / "recipe.json").write_text(json.dumps(facts))
     with pytest.raises(RecipeError, match="beam"):
-        build._prepared(tones, replace(asked, recipe=tmp_path))
+        build._prepared(tones, replace(asked, recipe=tmp_path), outcome.no_folder())
 
 
 def test_one_long_transcript_does_not_make_all_as_long(tones: Path, monkeypatch: pytest.MonkeyPatch) -> None:
