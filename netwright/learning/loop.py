@@ -197,8 +197,8 @@ def _step(learner: Learner) -> None:
         norm = nn.utils.clip_grad_norm_(learner.params, learner.settings.clip)
         learner.norm = norm.detach()
     learner.optimizers.step(schedules.rate(step, plan))
-    if learner.settings.ema:
-        decay = schedules.average_decay(step, learner.settings.ema)
+    decay = schedules.average_decay(step, learner.settings.ema) if learner.settings.ema else 1.0
+    if decay < 1.0:
         with torch.no_grad():
             torch._foreach_lerp_(learner.average, learner.averaged, 1.0 - decay)
     learner.step += 1
