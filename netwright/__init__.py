@@ -3,14 +3,7 @@
 from __future__ import annotations
 
 import importlib
-import os
 from typing import Any
-
-# Threads that wait for one another keep their core for so many turns, a millisecond or so, then let it go.
-# OpenMP's own rule is 15 times as many: where another process wants the core, a step that threads share takes
-# twice as long by it. Read when torch is imported; what is set already stays.
-if "OMP_WAIT_POLICY" not in os.environ:
-    os.environ.setdefault("GOMP_SPINCOUNT", "20000")
 
 __version__ = "0.1.0"
 

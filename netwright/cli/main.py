@@ -18,6 +18,7 @@ import typer
 
 from netwright import __version__
 from netwright.base.errors import NetwrightError
+from netwright.cli import began
 from netwright.cli.flags import Terminated, as_function, say
 
 COMMANDS = {
@@ -51,6 +52,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
         say(WINDOWS)
         return 2
     _speak_utf8()
+    if arguments is None:
+        began.with_process()
     try:
         with _terminable():
             command = typer.main.get_command(_app())

@@ -10,7 +10,7 @@ import typer
 from typer import Argument, Option
 
 from netwright.base.errors import RecipeError
-from netwright.cli import progress, results
+from netwright.cli import began, progress, results
 from netwright.cli.flags import say
 from netwright.cli.reading import Reading, Word, asked
 from netwright.networks import FAMILIES
@@ -156,7 +156,7 @@ def _train(flags: Flags, settings: dict[str, Any], listener: progress.Listener) 
 
     if flags.resume is not None:
         return build.resume(flags.resume, minutes=flags.minutes, listen=listener)
-    return build.train(flags.data, listen=listener, **settings)
+    return build.train(flags.data, listen=listener, started=began.at(), **settings)
 
 
 def _refuse_beside_resume(flags: Flags) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
@@ -40,7 +41,7 @@ class Shapes(TorchFunctionMode):
         if func in EACH:
             return torch.empty(args[0].shape, dtype=args[0].dtype, device="meta")
         if func in ARITHMETIC and len(args) == 2:
-            shapes = [each.shape for each in args if isinstance(each, Tensor)]
-            shape = torch.broadcast_shapes(*shapes)  # type: ignore[no-untyped-call]
+            shapes = [tuple(each.shape) for each in args if isinstance(each, Tensor)]
+            shape = np.broadcast_shapes(*shapes)  # torch's own imports a library of algebra
             return torch.empty(shape, dtype=torch.result_type(*args), device="meta")
         return func(*args, **(kwargs or {}))
