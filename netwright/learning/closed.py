@@ -15,36 +15,34 @@ RIDGES = (1e-4, 1e-2, 1.0, 10.0, 100.0, 1e3, 1e4)
 
 def least_squares(
     batches: Iterable[tuple[Tensor, Tensor]],
-    judge: Callable[[Tensor, Tensor], float],
+    judge: Callable[[Tensor], float],
     ridges: Sequence[float] = RIDGES,
-) -> tuple[Tensor, Tensor, float]:
-    """Weights (D, O) and bias (O,) with the least squared error and a penalty chosen on other rows.
+) -> tuple[Tensor, float]:
+    """Weights (D, O) with the least squared error and a penalty chosen on other rows; there is no bias.
+
+    What is forecast is told from the last value on, and a bias there is a drift that goes on for ever. On ETTh1
+    before its test rows and on ETTh2, 720 steps ahead, at eleven origins, a bias cost 2.8 % of squared error
+    where it cost any, and gained 0.9 % where it gained any.
 
     Args:
         batches: Features (B, D) and targets (B, O).
-        judge: The loss of weights and bias on validation rows; lower is better.
+        judge: The loss of weights on validation rows; lower is better.
         ridges: Penalties on the squared weights, times the number of examples over 1e4.
 
     Returns:
-        Weights, bias, and the penalty.
+        Weights, and the penalty.
 
     Reference: Hoerl and Kennard 1970 (ridge regression).
     """
-    count, sums = 0, [torch.zeros((), dtype=torch.float64)] * 4
+    count, gram, cross = 0, torch.zeros((), dtype=torch.float64), torch.zeros((), dtype=torch.float64)
     for x, y in batches:
-        wide, deep = x.double(), y.double()
-        parts = (wide.T @ wide, wide.T @ deep, wide.sum(0), deep.sum(0))
-        sums = [total + part for total, part in zip(sums, parts, strict=True)]
+        wide = x.double()
+        gram, cross = gram + wide.T @ wide, cross + wide.T @ y.double()
         count += len(x)
-    gram, cross, sums_x, sums_y = sums
-    mean_x, mean_y = sums_x / count, sums_y / count
-    gram = gram - count * torch.outer(mean_x, mean_x)
-    cross = cross - count * torch.outer(mean_x, mean_y)
     found = []
     for ridge in ridges:
         penalty = ridge * max(1.0, count / 1e4) * torch.eye(len(gram), dtype=torch.float64)
-        weight = torch.linalg.solve(gram + penalty, cross)
-        bias = mean_y - mean_x @ weight
-        found.append((judge(weight.float(), bias.float()), ridge, weight.float(), bias.float()))
-    _, ridge, weight, bias = min(found, key=lambda each: each[0])
-    return weight, bias, ridge
+        weight = torch.linalg.solve(gram + penalty, cross).float()
+        found.append((judge(weight), ridge, weight))
+    _, ridge, weight = min(found, key=lambda each: each[0])
+    return weight, ridge
