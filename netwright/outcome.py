@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 REQUEST = "request.json"
 RESERVE = 0.04
 """Share of the minutes kept for what comes after learning: calibration, test rows, card."""
+ENDING = 1.3
+"""Seconds kept for it whatever the minutes: what is written, and the process' end."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -217,7 +219,7 @@ def budget(asked: Request, folder: Folder) -> float | None:
         return None
     whole = asked.minutes * 60.0
     used = time.monotonic() - asked.started
-    return max(0.05 * whole, whole - used - RESERVE * whole - 1.0) + folder.spent()
+    return max(0.05 * whole, whole - used - RESERVE * whole - ENDING) + folder.spent()
 
 
 def after(asked: Request, prepared: Prepared, parts: Mapping[str, Part]) -> planning.After:
@@ -229,6 +231,8 @@ def after(asked: Request, prepared: Prepared, parts: Mapping[str, Part]) -> plan
     layouts = {each.layout for each in prepared.inputs.fields()}
     each = 6e-3 if task.needs != "pooled" else 3e-4 if layouts - {"numbers", "codes"} else 5e-5
     rows = len(split.test) + len(split.calibrate)
+    if task.least_squares:  # how much of what was learned is kept, is asked of the linear network and its own
+        rows += 2 * len(split.calibrate)
     if task.searches and task.watched.name == task.metrics[0].name:
         rows += len(split.select)
     guess = rows * (task.seconds_an_answer or each)

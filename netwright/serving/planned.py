@@ -38,10 +38,18 @@ class Shapes(TorchFunctionMode):
         """A result of the right shape and type."""
         if func in DRAWS:
             return args[0] if args else (kwargs or {})["tensor"]
+        if func is torch.randint and isinstance(args[-1], tuple):
+            return torch.empty(args[-1], dtype=(kwargs or {}).get("dtype", torch.int64), device="meta")
         if func in EACH:
             return torch.empty(args[0].shape, dtype=args[0].dtype, device="meta")
         if func in ARITHMETIC and len(args) == 2:
-            shapes = [tuple(each.shape) for each in args if isinstance(each, Tensor)]
-            shape = np.broadcast_shapes(*shapes)  # torch's own imports a library of algebra
-            return torch.empty(shape, dtype=torch.result_type(*args), device="meta")
+            return torch.empty(_joined(args), dtype=torch.result_type(*args), device="meta")
         return func(*args, **(kwargs or {}))
+
+
+def _joined(args: Iterable[Any]) -> tuple[int, ...]:
+    """The shape of tensors taken together, as torch has it: its own way there imports a library of algebra."""
+    try:
+        return np.broadcast_shapes(*(tuple(each.shape) for each in args if isinstance(each, Tensor)))
+    except ValueError as error:
+        raise RuntimeError(str(error)) from error
