@@ -126,7 +126,7 @@ def case(name: str, folder: Path) -> Case:
     """The data of a case, read and encoded."""
     data, family = name.split(":")
     file, asked = CASES[name]
-    source = laid_out(data, folder / data)
+    source = folder / data if (folder / data).exists() else laid_out(data, folder / data)
     asked = {**asked, "minutes": MINUTES, "network": family}
     made = prepare(source / file, request.make(asked))
     parts = training.parts(made)
