@@ -146,10 +146,8 @@ def _train(prepared: Prepared, asked: Request, folder: Folder, older: Recipe | N
         parts = best.watches(parts, training.WATCHED[task.needs])
         if start is not None:
             best, settled = rival.leaned(best, start, prepared, parts)
-    if linear and rival.is_better(linear, best, asked, prepared):
-        settled = {**settled, "kept": rival.kept(linear, best)}
-        best = linear.instead_of(best)
-    settled = {**settled, **_settled(prepared, best, select)}
+    best, told = rival.chosen(linear, best, asked, prepared)
+    settled = {**settled, **told, **_settled(prepared, best, select)}
     choices |= {recipe.OUTCOME + name: choice for name, choice in settled.items()}
     return outcome.finish(
         outcome.Ending(

@@ -98,6 +98,15 @@ def leaned(
     }
 
 
+def chosen(
+    linear: Trained | None, best: Trained, asked: Request, prepared: Prepared
+) -> tuple[Trained, Mapping[str, Choice]]:
+    """The network that is kept, and why where that is the linear one."""
+    if linear is None or not is_better(linear, best, asked, prepared):
+        return best, {}
+    return linear.instead_of(best), {"kept": kept(linear, best)}
+
+
 def is_better(linear: Trained, best: Trained, asked: Request, prepared: Prepared) -> bool:
     """Whether the network without a hidden layer is at least as good on the select rows, and may be kept."""
     by_hand = any(name.startswith("network.") for name in asked.set)

@@ -125,10 +125,9 @@ def fit(
         files.make_folder(folder)
     journal = events.Journal(folder / "events.jsonl" if folder else None)
     plan = planning.first(settings, feed.steps_per_epoch(settings.batch))
-    clocked = "epochs" not in (set or {})
-    live: planning.Planner = planning.Measured(settings, minutes * 60.0 if clocked else None, plan.steps)
-    if clocked and not {"threads", "shares"} & (set or {}).keys():
-        live = tuning.Tuned(tuning.ways(module, settings, machine.cores(), parts=False), minutes * 60.0, live)
+    by_hand = (set or {}).keys()
+    budget, fixed = None if "epochs" in by_hand else minutes * 60.0, bool({"threads", "shares"} & by_hand)
+    live = tuning.planner(module, settings, budget, plan.steps, fixed=fixed, parts=False)
     kept: list[Event] = []
     with machine.arithmetic(settings.threads), _channels_last(module, filters):
         for event in learn(

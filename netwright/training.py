@@ -204,11 +204,9 @@ def run(job: Job, trainee: NetworkTrainee, batches: TensorFeed) -> Iterator[Even
         plan = planning.first(settings, per_epoch, part, _watched(trainee, job.budget))
     trainee.select = trainee.select.at_most(plan.watched or len(trainee.select.target))
     after = replace(job.after, watched=len(trainee.select.target))
-    live: planning.Planner | None = None
+    live = None
     if job.live:
-        live = planning.Measured(settings, job.budget, plan.steps, after)
-        if job.budget is not None and not job.by_hand:
-            live = tuning.Tuned(tuning.ways(trainee.module, settings, machine.cores()), job.budget, live)
+        live = tuning.planner(trainee.module, settings, job.budget, plan.steps, after=after, fixed=job.by_hand)
     done = job.resume.plan.revision if job.resume else 0
     planner = planning.Replay([each for each in job.plans if each.revision > done], live)
     yield from learn(

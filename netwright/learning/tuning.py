@@ -14,7 +14,8 @@ from dataclasses import dataclass, field, replace
 from torch import nn
 
 from netwright.base.schema import Plan
-from netwright.learning.planning import Planner, Progress
+from netwright.learning import machine
+from netwright.learning.planning import After, Measured, Planner, Progress
 from netwright.learning.sharing import divisible
 from netwright.learning.trainee import Settings
 
@@ -65,6 +66,33 @@ def ways(module: nn.Module, settings: Settings, cores: int, *, parts: bool = Tru
         most = min(cores, settings.batch)
         found += [Way(cores, shares) for shares in (most, most // 2) if shares > 1]
     return tuple(dict.fromkeys(found))
+
+
+def planner(
+    module: nn.Module,
+    settings: Settings,
+    budget: float | None,
+    steps: int,
+    *,
+    after: After | None = None,
+    fixed: bool = False,
+    parts: bool = True,
+) -> Planner:
+    """What watches the clock, and tries ways to do the sums first where a clock is read.
+
+    Args:
+        module: What learns.
+        settings: How.
+        budget: Seconds that learning and what is measured after it may take; None reads no clock.
+        steps: Steps of the first plan.
+        after: What is measured after it.
+        fixed: Whether threads or parts were set by hand.
+        parts: Whether several threads may go through the module at once.
+    """
+    measured = Measured(settings, budget, steps, after or After())
+    if budget is None or fixed:
+        return measured
+    return Tuned(ways(module, settings, machine.cores(), parts=parts), budget, measured)
 
 
 @dataclass
