@@ -21,6 +21,7 @@ from netwright.request import LISTS, Request
 if TYPE_CHECKING:
     from netwright.data.packed import Part
     from netwright.prepare import Prepared
+    from netwright.tasks.task import AbstractTask
     from netwright.training import Trained
     from netwright.unseen import Unseen
 
@@ -213,12 +214,12 @@ def fingerprint(prepared: Prepared) -> JSON:
     return {"columns": prepared.table.columns, "rows": rows, "hash": str(total)}
 
 
-def budget(asked: Request, folder: Folder) -> float | None:
+def budget(asked: Request, folder: Folder, task: AbstractTask) -> float | None:
     """Seconds that learning, and what is measured after it, may take; None where passes were set by hand."""
     if "learning.epochs" in asked.set:
         return None
     whole = asked.minutes * 60.0
-    used = time.monotonic() - asked.started
+    used = time.monotonic() - asked.started + task.settling
     return max(0.05 * whole, whole - used - RESERVE * whole - ENDING) + folder.spent()
 
 

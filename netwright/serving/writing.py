@@ -16,12 +16,15 @@ from netwright.base.errors import RecipeError
 from netwright.base.schema import LENGTHS
 from netwright.data.tokens import BEGIN, END, FIRST, UNKNOWN
 from netwright.networks.family import AbstractFamily
+from netwright.tasks.recall import LONG
 
 if TYPE_CHECKING:
     from netwright.data.kinds.text import Text
     from netwright.tasks.network import Network
 
 
+REACH = LONG - 1
+"""Tokens before the next one that are counted."""
 MARKS = [0, UNKNOWN, BEGIN, END]
 
 
@@ -71,14 +74,15 @@ def write(network: Network, text: Text, prompt: str, length: int, how: Sampling)
     family: AbstractFamily = network.family
     new, state, pending = codes, None, []
     count, one = torch.tensor([len(new)]), torch.ones(1, dtype=torch.int64)
+    recent = codes[-REACH:]
     for _ in range(length):
         with torch.inference_mode():
             inputs = {key: torch.tensor([new]), key + LENGTHS: count}
             steps_KBTD, state = family.extend(inputs, state)
-            logits_KV = network.head(steps_KBTD[:, :, -1:])[:, 0, 0]
+            logits_KV = network.head(steps_KBTD[:, :, -1:], {key: torch.tensor([recent])})[:, 0, 0]
             logits_V = logits_KV.mean(0) if len(logits_KV) > 1 else logits_KV[0]
         code = draw(logits_V.double().numpy(), how, generator)
-        new, count = [code], one
+        new, count, recent = [code], one, [*recent, code][-REACH:]
         pending.append(code)
         said = tokenizer.decode(pending)
         if said.endswith("\ufffd") and len(pending) < 8:  # a character of several bytes is not whole yet

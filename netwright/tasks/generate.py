@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Self
@@ -11,15 +12,17 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from netwright.base.errors import BundleError, RecipeError
-from netwright.base.schema import JSON, Shape
+from netwright.base.schema import JSON, Choice, Finding, Shape
 from netwright.data.kinds.text import Text
 from netwright.data.packed import Packed
 from netwright.data.tokens import BEGIN, FIRST, Codes
 from netwright.networks.inputs.steps import WINDOWS
-from netwright.objectives import metrics, ngrams, sequences
+from netwright.objectives import metrics, sequences
+from netwright.objectives.ngrams import Counts
+from netwright.tasks import recall
 from netwright.tasks.settings import make
 from netwright.tasks.task import AbstractTask, Claim, Rival
 
@@ -54,12 +57,28 @@ class Generate(AbstractTask):
 
         metric: str = ""
         """The headline metric; empty: perplexity."""
+        counted: int = 3_000_000
+        """Tokens, the last of the training text, whose counts stand beside the network, 0-10,000,000; 0: none.
+        Fewer where the minutes or the memory hold fewer."""
+
+        def __post_init__(self) -> None:
+            """Checks the settings.
+
+            Raises:
+                RecipeError: If one is out of range.
+            """
+            if not 0 <= self.counted <= 10_000_000:
+                raise RecipeError(
+                    f"task.counted is {self.counted}.", hint="give up to 10,000,000 tokens, or 0 for none."
+                )
 
     def __init__(self, settings: Any, outputs: int, characters_V: Tensor) -> None:
         self.columns = ()
         self.settings = settings
         self.outputs = outputs
         self.characters_V = characters_V
+        self.learned = np.empty(0, dtype=np.int64)
+        self.counts: Counts | None = None
 
     @classmethod
     def claims(cls, target: pl.DataFrame, shape: Shape) -> Claim | None:
@@ -83,6 +102,12 @@ class Generate(AbstractTask):
             float(len(text.tokenizer.decode([code]))) for code in range(FIRST, self.outputs)
         ]
         self.characters_V = torch.tensor(lengths)
+        if self.settings.counted:
+            what = (
+                "the model file will hold which tokens followed up to seven others, under hashes: much of the "
+            )
+            what += "the text can be told from them"
+            self.findings = (Finding(name="stored", what=what, done="task.counted=0 leaves them out"),)
 
     @property
     def metrics(self) -> Sequence[metrics.Metric]:
@@ -104,6 +129,7 @@ class Generate(AbstractTask):
         text = _text(inputs)
         codes, context = encode(text, table, rows), text.longest
         if learn:
+            self.learned = codes
             begins = np.arange(0, max(1, len(codes) - context), max(1, context // WINDOWS))
             inputs_, later = _windows(codes, begins, context, 0)
         else:
@@ -118,6 +144,43 @@ class Generate(AbstractTask):
         earlier = np.arange(max(0, first - 40 * count), first)
         codes = encode(text, table, earlier)[-count:] if len(earlier) else np.empty(0, dtype=np.int64)
         return np.concatenate([np.full(count - len(codes), BEGIN, dtype=np.int64), codes])
+
+    def head(self, width: int, members: int) -> nn.Module:
+        """From features (K, B, T, D) to scores (K, B, T, V)."""
+        return recall.Recaller(members, width, self.outputs, self.counts)
+
+    def study(
+        self, inputs: Mapping[str, Packed], target: Packed, *, seconds: float, memory: int
+    ) -> Mapping[str, Choice]:
+        """Counts what followed up to seven tokens of the training text."""
+        began, order, most = time.monotonic(), recall.order(self.outputs), self.settings.counted
+        held = memory // (order * recall.BYTES_A_TOKEN)
+        count = int(min(most, seconds / (2 * order * recall.SECONDS_A_TOKEN), held))
+        self.learned = self.learned[max(0, len(self.learned) - count) :]
+        if not len(self.learned) or not count:
+            return {}
+        self.counts = Counts.of(self.learned, self.outputs, order)
+        self.settling = recall.CHOOSING + 3 * (time.monotonic() - began)  # counts again, and answers by them
+        if count >= most:
+            return {}
+        return {"task.counted": Choice(value=count, why="the minutes and the memory hold no more")}
+
+    def settle(self, network: nn.Module, inputs: Mapping[str, Packed], target: Packed) -> Mapping[str, Choice]:
+        """How much counts say beside the network; then what validation rows hold is counted too."""
+        if self.counts is None or not len(target):
+            return {}
+        head = network.get_submodule("head")
+        (own, counted), (before, after) = recall.chosen_powers(network, self.counts, inputs, target)
+        if counted <= 0.0 or after >= before:
+            self.counts = head.counts = None  # type: ignore[assignment]
+            return {}
+        seen = target.values.numpy()
+        text = np.append(self.learned, seen[seen > 0])
+        self.counts = head.counts = Counts.of(text, self.outputs, recall.order(self.outputs))  # type: ignore[assignment]
+        head.get_buffer("powers").copy_(torch.tensor([own, counted]))
+        why = f"chances by counts to this power, beside those of the network to {own:.2f}: {after:.4g} nats a "
+        why += f"token of validation text instead of {before:.4g}"
+        return {"counts": Choice(value=round(counted, 3), why=why, by="measured")}
 
     def encode(self, target: pl.DataFrame) -> Tensor:
         """Nothing: the text is its own target."""
@@ -176,32 +239,35 @@ class Generate(AbstractTask):
     def rivals(
         self, train: Packed, target: Packed, seen: Mapping[str, Packed], inputs: Inputs
     ) -> Iterator[Rival]:
-        """Each token by its frequency in training; counts of up to six tokens in a row."""
-        yield Rival("unigram", "each token by its frequency", self._counted(train, target, 1))
-        order = 6 if self.outputs < 1_000 else 3
-        yield Rival("n-gram", f"counting {order} tokens in a row", self._counted(train, target, order))
+        """Each token by its frequency in training; counts of up to so many tokens in a row."""
+        text = train.values.numpy()
+        text, most = text[text > 0], recall.order(self.outputs)
+        alone = Counts.of(text, self.outputs, 1)
+        yield Rival("unigram", "each token by its frequency", self._counted(alone, target))
+        counts = self.counts or Counts.of(text, self.outputs, most)
+        yield Rival("n-gram", f"counting up to {most} tokens in a row", self._counted(counts, target))
 
-    def _counted(self, train: Packed, target: Packed, order: int) -> pl.DataFrame:
+    def _counted(self, counts: Counts, target: Packed) -> pl.DataFrame:
         """The statistics of an n-gram model; its context is all tokens before, in this part."""
         import polars as pl
 
         assert target.spans is not None
-        text = train.values.numpy()
-        text = text[text > 0]
         flat = target.values.numpy()
-        counts = flat > 0
+        there = flat > 0
         nats = np.zeros(len(flat))
-        nats[counts] = ngrams.surprise(text, flat[counts], self.outputs, order)
-        characters = self.characters_V.numpy()[flat] * counts
-        columns = {"nats": nats, "tokens": counts, "hits": np.zeros(len(flat)), "characters": characters}
+        nats[there] = counts.surprise(flat[there])
+        characters = self.characters_V.numpy()[flat] * there
+        columns = {"nats": nats, "tokens": there, "hits": np.zeros(len(flat)), "characters": characters}
         starts = target.spans[:, 0].numpy()
         return pl.DataFrame(
             {name: np.add.reduceat(values.astype(np.float64), starts) for name, values in columns.items()}
         )
 
     def state(self) -> tuple[JSON, Mapping[str, Tensor]]:
-        """Settings and characters a token."""
-        return {"settings": asdict(self.settings), "outputs": self.outputs}, {"characters": self.characters_V}
+        """Settings, characters a token, and counts."""
+        counted = self.counts.tensors() if self.counts else {}
+        facts: JSON = {"settings": asdict(self.settings), "outputs": self.outputs}
+        return facts, {"characters": self.characters_V, **counted}
 
     @classmethod
     def restore(cls, facts: Any, tensors: Mapping[str, Tensor]) -> Self:
@@ -213,11 +279,14 @@ class Generate(AbstractTask):
         try:
             settings, outputs = make(cls.Settings, facts["settings"], "task"), int(facts["outputs"])
             characters = tensors["characters"]
+            counts = Counts.restore(tensors, outputs) if len(tensors) > 1 else None
         except (KeyError, TypeError, ValueError, RecipeError) as error:
             raise BundleError(f"the model's task cannot be read: {error}.") from error
         if characters.shape != (outputs,) or characters.dtype != torch.float32:
             raise BundleError("the model's tokens and characters do not fit together.")
-        return cls(settings, outputs, characters)
+        task = cls(settings, outputs, characters)
+        task.counts = counts
+        return task
 
 
 def encode(text: Text, table: Table, rows: Rows) -> Codes:

@@ -73,6 +73,7 @@ class AbstractTask(ABC):
         only: Kinds of columns it can use; empty: all.
         decided: Settings that were chosen from the data, by name.
         findings: What fitting the target found worth saying.
+        settling: Seconds that `settle` takes, about.
     """
 
     name: ClassVar[str]
@@ -93,6 +94,7 @@ class AbstractTask(ABC):
     prefix: Field | None = None
     decided: Mapping[str, Choice] = {}
     findings: Sequence[Finding] = ()
+    settling: float = 0.0
 
     @property
     def stride(self) -> int:
