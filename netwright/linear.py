@@ -30,6 +30,8 @@ MOST_SOLVED = 3_000
 """Features up to which the network is solved; with more of them it is stepped towards."""
 
 
+PARTS = 4
+"""Parts of the calibration rows, one after another, that a gain is asked of."""
 SHARES = tuple(step / 10 for step in range(10, -1, -1))
 """Of what was learned beyond the linear network: shares that are tried, all of it first."""
 
@@ -79,16 +81,23 @@ def leaned(
 ) -> tuple[Trained, Mapping[str, Choice]]:
     """Takes back a share of what a network that began as the linear one learned, where calibration rows ask.
 
-    Neither learning nor its end looked at these rows, so they tell what of it was chance (shrinkage).
+    Neither learning nor its end looked at these rows, so they tell what of it was chance (shrinkage). They are one
+    season of a series, though, and what gains in one part of them only may lose in the next season: of a gain
+    its standard error over parts of these rows is taken off.
     """
     task, rows = prepared.task, parts["calibrate"]
     if not best.network.shown or not len(rows.target):
         return best, {}
     before, after = (observed(each.network, task, rows.inputs, rows.target) for each in (linear, best))
-    losses = [
-        float(task.watch(torch.lerp(before, after, share), rows.target.values)["loss"]) for share in SHARES
-    ]
-    share = SHARES[losses.index(min(losses))]
+    parts_of = torch.tensor_split(torch.arange(len(rows.target)), min(PARTS, len(rows.target)))
+
+    def losses(share: float) -> Tensor:
+        mixed, target = torch.lerp(before, after, share), rows.target
+        each = [task.watch(mixed[:, some], target.take(some))["loss"] for some in parts_of]
+        return torch.tensor(each, dtype=torch.float64)
+
+    gains = {share: losses(0.0) - losses(share) for share in SHARES}
+    share = max(SHARES, key=lambda each: _sure(gains[each]))
     best.network.lean(linear.network, share)
     select = parts["select"]
     found = task.watch(observed(best.network, task, select.inputs, select.target), select.target.values)
@@ -96,6 +105,13 @@ def leaned(
     return replace(best, score=found["score"], loss=found["loss"]), {
         "learned": Choice(value=share, why=why, by="measured")
     }
+
+
+def _sure(gain_P: Tensor) -> float:
+    """The mean gain of parts less its standard error."""
+    if len(gain_P) < 2:
+        return float(gain_P.mean())
+    return float(gain_P.mean() - gain_P.std() / len(gain_P) ** 0.5)
 
 
 def chosen(

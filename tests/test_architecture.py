@@ -203,7 +203,11 @@ def test_every_module_says_what_it_is() -> None:
     ("folder", "registry", "shared"),
     [
         ("networks", "netwright.networks:FAMILIES", {"family"}),
-        ("tasks", "netwright.tasks:TASKS", {"task", "network", "labels", "settings", "ranking", "recall", "search"}),
+        (
+            "tasks",
+            "netwright.tasks:TASKS",
+            {"task", "network", "labels", "settings", "ranking", "recall", "search"},
+        ),
         ("data/readers", "netwright.data.readers:READERS", {"cells", "media", "pieces", "text"}),
     ],
 )

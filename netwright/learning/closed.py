@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable, Sequence
 import torch
 from torch import Tensor
 
+CALM = 0.4
+"""A window's error counts by one over its spread and this, in spreads of the whole series."""
 RIDGES = (1e-4, 1e-2, 1.0, 10.0, 100.0, 1e3, 1e4)
 """Penalties that are tried, as sums of squares of a feature of spread 1."""
 
@@ -22,7 +24,9 @@ def least_squares(
 
     What is forecast is told from the last value on, and a bias there is a drift that goes on for ever. On ETTh1
     before its test rows and on ETTh2, 720 steps ahead, at eleven origins, a bias cost 2.8 % of squared error
-    where it cost any, and gained 0.9 % where it gained any.
+    where it cost any, and gained 0.9 % where it gained any. A window that swings wildly has large errors, and few
+    of them would decide; so each is weighed by its own spread. At six origins of both, 96 to 720 steps ahead,
+    that gained 0.7 % of the error as it is, unweighed, and cost 0.9 % at worst.
 
     Args:
         batches: Features (B, D) and targets (B, O).
@@ -36,8 +40,9 @@ def least_squares(
     """
     count, gram, cross = 0, torch.zeros((), dtype=torch.float64), torch.zeros((), dtype=torch.float64)
     for x, y in batches:
-        wide = x.double()
-        gram, cross = gram + wide.T @ wide, cross + wide.T @ y.double()
+        weight_B1 = 1.0 / (x.std(dim=1, keepdim=True, correction=0) + CALM)
+        wide = (x * weight_B1).double()
+        gram, cross = gram + wide.T @ wide, cross + wide.T @ (y * weight_B1).double()
         count += len(x)
     found = []
     for ridge in ridges:

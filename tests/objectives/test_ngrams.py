@@ -20,7 +20,10 @@ def followed(text: list[int], order: int) -> list[Table]:
         table: Table = defaultdict(Counter)
         seen = set()
         for place in range(length, len(text)):
-            past, ahead = tuple(text[place - length : place]), text[place - length - 1] if place > length else -1
+            past, ahead = (
+                tuple(text[place - length : place]),
+                text[place - length - 1] if place > length else -1,
+            )
             if length < order - 1 and (past, ahead, text[place]) in seen:
                 continue
             seen.add((past, ahead, text[place]))
