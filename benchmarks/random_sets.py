@@ -1,6 +1,6 @@
 """Random small tables: does a network diverge, or lose to a linear model or to the most frequent answer?
 
-    python benchmarks/random_sets.py [SETS] [MINUTES]
+    python benchmarks/random_sets.py [SETS] [MINUTES] [FIRST]
 
 Each set has its own rows (60-2,000), columns (1-30; numbers, words, empty cells, constants, outliers, scales
 from 1e-6 to 1e6), answer (two to eight classes, balanced or not, or a number) and way from one to the other
@@ -89,8 +89,9 @@ def lost(card: dict[str, Any]) -> list[str]:
 def main() -> None:
     """Prints a line a loss, and the count of each family."""
     sets, minutes = int(sys.argv[1]) if len(sys.argv) > 1 else 200, float((sys.argv[2:] or ["0.1"])[0])
+    first = int((sys.argv[3:] or ["0"])[0])
     tried, losses = Counter[str](), Counter[tuple[str, str]]()
-    for seed in range(sets):
+    for seed in range(first, first + sets):
         data, like = table(seed)
         for family in FAMILIES:
             try:

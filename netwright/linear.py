@@ -81,9 +81,9 @@ def leaned(
 ) -> tuple[Trained, Mapping[str, Choice]]:
     """Takes back a share of what a network that began as the linear one learned, where calibration rows ask.
 
-    Neither learning nor its end looked at these rows, so they tell what of it was chance (shrinkage). They are one
-    season of a series, though, and what gains in one part of them only may lose in the next season: of a gain
-    its standard error over parts of these rows is taken off.
+    Neither learning nor its end looked at these rows, so they tell what of it was chance (shrinkage). They are
+    one season of a series, though, and what gains in one part of them only may lose in the next season: of a
+    gain its standard error over parts of these rows is taken off.
     """
     task, rows = prepared.task, parts["calibrate"]
     if not best.network.shown or not len(rows.target):

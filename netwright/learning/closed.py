@@ -24,9 +24,9 @@ def least_squares(
 
     What is forecast is told from the last value on, and a bias there is a drift that goes on for ever. On ETTh1
     before its test rows and on ETTh2, 720 steps ahead, at eleven origins, a bias cost 2.8 % of squared error
-    where it cost any, and gained 0.9 % where it gained any. A window that swings wildly has large errors, and few
-    of them would decide; so each is weighed by its own spread. At six origins of both, 96 to 720 steps ahead,
-    that gained 0.7 % of the error as it is, unweighed, and cost 0.9 % at worst.
+    where it cost any, and gained 0.9 % where it gained any. A window that swings wildly has large errors, and
+    few of them would decide; so each is weighed by its own spread. At six origins of both, 96 to 720 steps
+    ahead, that gained 0.7 % of the error as it is, unweighed, and cost 0.9 % at worst.
 
     Args:
         batches: Features (B, D) and targets (B, O).

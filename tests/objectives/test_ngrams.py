@@ -14,7 +14,7 @@ Table = dict[tuple[int, ...], Counter[int]]
 
 
 def followed(text: list[int], order: int) -> list[Table]:
-    """By length of context: how often a token came after one, or after how many different tokens ahead of it."""
+    """By length of context: how often a token came after one, or after how many different ones ahead."""
     tables: list[Table] = []
     for length in range(order):
         table: Table = defaultdict(Counter)
