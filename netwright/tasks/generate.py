@@ -153,12 +153,13 @@ class Generate(AbstractTask):
         self, inputs: Mapping[str, Packed], target: Packed, *, seconds: float, memory: int
     ) -> Mapping[str, Choice]:
         """Counts what followed up to seven tokens of the training text."""
-        began, order, most = time.monotonic(), recall.order(self.outputs), self.settings.counted
+        began, order = time.monotonic(), recall.order(self.outputs)
+        most = min(self.settings.counted, len(self.learned))
         held = memory // (order * recall.BYTES_A_TOKEN)
         count = int(min(most, seconds / (2 * order * recall.SECONDS_A_TOKEN), held))
-        self.learned = self.learned[max(0, len(self.learned) - count) :]
-        if not len(self.learned) or not count:
+        if not count:
             return {}
+        self.learned = self.learned[-count:]
         self.counts = Counts.of(self.learned, self.outputs, order)
         self.settling = recall.CHOOSING + 3 * (time.monotonic() - began)  # counts again, and answers by them
         if count >= most:
@@ -167,11 +168,12 @@ class Generate(AbstractTask):
 
     def settle(self, network: nn.Module, inputs: Mapping[str, Packed], target: Packed) -> Mapping[str, Choice]:
         """How much counts say beside the network; then what validation rows hold is counted too."""
-        if self.counts is None or not len(target):
+        if self.counts is None:
             return {}
-        head = network.get_submodule("head")
-        (own, counted), (before, after) = recall.chosen_powers(network, self.counts, inputs, target)
-        if counted <= 0.0 or after >= before:
+        head, counted = network.get_submodule("head"), 0.0
+        if len(target):
+            (own, counted), (before, after) = recall.chosen_powers(network, self.counts, inputs, target)
+        if counted <= 0.0:
             self.counts = head.counts = None  # type: ignore[assignment]
             return {}
         seen = target.values.numpy()

@@ -20,8 +20,8 @@ SECONDS_A_TOKEN, BYTES_A_TOKEN = 2e-7, 30
 """What counting takes for each token in a row; bytes are more while it is done."""
 SCORES, CHOOSING = 1_000_000, 0.7
 """Scores of validation tokens that the powers are chosen by, and the seconds that takes, about."""
-MOST_STEPS = 10
-"""Steps towards the powers; five are enough."""
+MOST_STEPS, LEAST_STEP = 10, 1e-3
+"""Steps towards the powers, five are enough; how far a step goes at least."""
 AT_ONCE = 32
 """Windows that are predicted together."""
 
@@ -90,6 +90,9 @@ def chosen_powers(
     for _ in range(MOST_STEPS):
         step = torch.linalg.solve(bend + 1e-6 * torch.eye(2), step)
         new = _slopes(features_2NV, came_2N, powers - step)
+        while not new[0] < nats and float(step.norm()) > LEAST_STEP:
+            step = step / 2
+            new = _slopes(features_2NV, came_2N, powers - step)
         if not new[0] < nats:
             break
         powers, (nats, step, bend) = powers - step, new
