@@ -4,7 +4,8 @@
 
 The speed is the best of matrix products of 1,024 and 2,048 in float32. A step's sums are those of the products
 of its forward and backward pass; what is no product counts as nothing, though it takes time. A step's time is
-that of an epoch in netwright's loop, all of it: order, gathering, forward, loss, backward, optimizer.
+that of an epoch in netwright's loop, all of it: order, gathering, forward, loss, backward, optimizer. Threads
+within each sum, and parts of a batch side by side, are what short trials choose from where minutes are given.
 """
 
 from __future__ import annotations
@@ -13,8 +14,10 @@ import math
 import statistics
 import sys
 import time
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -117,16 +120,21 @@ def sgemm() -> float:
 def main() -> None:
     """Prints a table in Markdown."""
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 5
-    print("| network | ms a step | of SGEMM's speed, median (least-most) | goal |\n|---|---|---|---|")
+    print("| network | way | ms a step | of SGEMM's speed, median (least-most) | goal |\n|---|---|---|---|---|")
+    cores = torch.get_num_threads()
+    ways = {f"{cores} threads": ours, f"{cores} parts side by side": partial(ours, shares=cores)}
     for load in loads():
-        work, shares, times = sums(load), [], []
-        for _ in range(rounds):
+        work, found = sums(load), defaultdict[str, list[tuple[float, float]]](list)
+        for turn in range(rounds * len(ways)):
+            name = list(ways)[turn % len(ways)]
             peak = sgemm()
-            step = an_epoch(load.case, ours) / math.ceil(len(load.case.x) / load.case.batch)
-            shares.append(work / step / peak)
-            times.append(1e3 * step)
-        spread = f"{statistics.median(shares):.2f} ({min(shares):.2f}-{max(shares):.2f})"
-        print(f"| {load.case.name} | {statistics.median(times):.1f} | {spread} | {load.goal:.2f} |", flush=True)
+            step = an_epoch(load.case, ways[name]) / math.ceil(len(load.case.x) / load.case.batch)
+            found[name].append((work / step / peak, 1e3 * step))
+        for name, each in found.items():
+            shares, times = zip(*each, strict=True)
+            spread = f"{statistics.median(shares):.2f} ({min(shares):.2f}-{max(shares):.2f})"
+            cells = (load.case.name, name, f"{statistics.median(times):.1f}", spread, f"{load.goal:.2f}")
+            print(f"| {' | '.join(cells)} |", flush=True)
     print(f"\nSGEMM {sgemm() / 1e9:.0f} GFLOP/s, {torch.get_num_threads()} threads, torch {torch.__version__}")
 
 

@@ -156,7 +156,7 @@ def transformer() -> Case:
 CASES = {"tiny": tiny, "mlp": mlp, "cnn": cnn, "transformer": transformer}
 
 
-def ours(case: Case, epochs: int) -> None:
+def ours(case: Case, epochs: int, shares: int = 1) -> None:
     """netwright's engine on the module; nothing is averaged, clipped or evaluated that others do not."""
     plain = {
         "batch": case.batch,
@@ -165,6 +165,7 @@ def ours(case: Case, epochs: int) -> None:
         "ema": 0.0,
         "clip": 0.0,
         "evaluations": 1,
+        "shares": shares,
     }
     nw.fit(
         case.build(), (case.x, case.y), loss=nn.CrossEntropyLoss(reduction="none"), validation=0.0, set=plain
