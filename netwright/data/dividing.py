@@ -54,6 +54,7 @@ class Divider:
         self.seed, self.stratify = seed, stratify
         self.findings: list[Finding] = []
         self.together = True
+        self._coarse = NONE
         if rule in ("time", "group"):
             self._column(rule)
 
@@ -234,6 +235,10 @@ class Divider:
         self.together = not few or len(rows) < FEWEST
         if again:
             done = "equal rows stand in one part together"
+            if self.together and self.roles.targets and not self._paired:
+                self._coarse = self._find_coarse(rows)
+            if len(self._coarse):
+                done += f", but for {len(self._coarse):,} whose inputs have several answers"
             if not self.together:
                 done = "too few different rows to keep equal ones together, so they were divided one by one"
             what = f"{again:,} of {len(rows):,} rows repeat an earlier row"
@@ -299,7 +304,21 @@ class Divider:
             return self._groups[rows]
         if not self.together or not self.roles.names("input"):
             return rows.astype(np.uint64)
-        return self._linked(rows) if self._paired else self._hashes[rows]
+        if self._paired:
+            return self._linked(rows)
+        return np.where(np.isin(rows, self._coarse), rows.astype(np.uint64), self._hashes[rows])
+
+    def _find_coarse(self, rows: Rows) -> Rows:
+        """Of rows that repeat others, those whose inputs stand beside several answers.
+
+        They are equal because their inputs tell little, not because one was copied. Were each answer kept in
+        one part, the others would learn that these inputs never have it.
+        """
+        _, alike, count_A = np.unique(self._hashes[rows], return_inverse=True, return_counts=True)
+        inputs = row_hashes(self.table, self.roles.names("input"), rows)
+        same = np.unique(inputs, return_inverse=True)[1]
+        answers = np.bincount(np.unique(np.stack([same, alike]), axis=1)[0])
+        return rows[(count_A[alike] > 1) & (answers[same] > 1)]
 
     @cached_property
     def _hashes(self) -> U64:

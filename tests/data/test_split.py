@@ -184,6 +184,25 @@ def test_rows_are_divided_one_by_one_where_hardly_any_differ_and_it_is_said() ->
         assert "one by one" in found.findings[0].done
 
 
+def test_rows_that_tell_little_are_divided_one_by_one_and_copies_are_not() -> None:
+    draw = np.random.default_rng(0)
+    known = [f"{value:.6f}" for value in draw.normal(size=300)]
+    cells = pl.DataFrame(
+        {
+            "a": [*known, *known[:50], *[None] * 200],
+            "y": [*(["0", "1"] * 150), *(["0", "1"] * 25), *draw.choice(["0", "1", "2"], 200)],
+        }
+    )
+    found = divided(Table(cells=cells, source="made.csv"))
+    parts = part_of(found, 550)
+    assert (parts[:50] == parts[300:350]).all(), "a copy stands where its original does"
+    empty, answers = parts[350:], cells["y"].to_numpy()[350:]
+    for answer in ("0", "1", "2"):
+        share = (empty[answers == answer] == parts[found.test[0]]).mean()
+        assert 0.1 < share < 0.3, "no answer of rows without a number is in one part alone"
+    assert "200 whose inputs have several answers" in found.findings[0].done
+
+
 def test_equal_pictures_stand_in_one_part_whatever_their_names(tmp_path: Path) -> None:
     draws = np.random.default_rng(0)
     paths = []
