@@ -214,7 +214,7 @@ def pooled(
 
 def train_all(job: Job, prepared: Prepared, crossed: Crossed, tell: Callable[[Event], None]) -> Trained:
     """The networks of all folds, trained to the end of one plan, each with its own best weights."""
-    with machine.arithmetic(job.settings.threads):
+    with machine.arithmetic(job.settings.threads, bounded=job.memory is not None):
         there = machine.device(job.device)
         built = training.network(job, prepared.spec, prepared.task)
         _own_readings(built, prepared.inputs, crossed.inputs)

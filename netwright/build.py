@@ -48,7 +48,7 @@ def train(source: Any, *, listen: Listen | None = None, **settings: Any) -> Run:
     recipe.check_names(asked.set)
     machine.device(asked.device)
     outcome.check_free(source, asked)
-    with machine.arithmetic(0), outcome.open_folder(source, asked) as folder:
+    with machine.arithmetic(0, bounded=asked.bytes is not None), outcome.open_folder(source, asked) as folder:
         prepared, older = _prepared(source, asked, folder)
         return _train(prepared, asked, folder, older, listen or _ignore)
 

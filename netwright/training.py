@@ -298,7 +298,7 @@ def train_one(
         tell: Takes the events.
         start: The solved linear network, whose answers it begins with where it can.
     """
-    with machine.arithmetic(job.settings.threads):
+    with machine.arithmetic(job.settings.threads, bounded=job.memory is not None):
         there = machine.device(job.device)
         built = network(job, prepared.spec, prepared.task).to(there)
         if start is not None:

@@ -65,10 +65,16 @@ def may_hold() -> int:
 
 
 @contextlib.contextmanager
-def arithmetic(threads: int) -> Iterator[None]:
-    """Deterministic arithmetic on so many threads; the caller's own settings and draws come back after."""
+def arithmetic(threads: int, *, bounded: bool = False) -> Iterator[None]:
+    """Deterministic arithmetic on so many threads; the caller's own settings and draws come back after.
+
+    Args:
+        threads: 0: all cores.
+        bounded: Whether so little memory may be used that what is given back must go to the system.
+    """
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # else a GPU refuses to be deterministic
-    _keep_pages()
+    if not bounded:
+        _keep_pages()
     before = torch.get_num_threads()
     strictness = torch.get_deterministic_debug_mode()
     random_state = torch.get_rng_state()

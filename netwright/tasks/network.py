@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 AT_ONCE = 1024
 """Examples that go through a network at once when nothing is learned."""
-NUMBERS_AT_ONCE = 4_000_000
-"""Numbers of examples of one shape that go through a network at once: a hundred pictures of 128 x 128, say."""
+NUMBERS_AT_ONCE = 1_000_000
+"""Numbers of examples of one shape that go through a network at once: twenty pictures of 128 x 128, say."""
 STEPS_AT_ONCE = 64_000
 """Steps of ragged examples, padding included, that go through a network at once."""
 SCORES_AT_ONCE = 64_000_000
