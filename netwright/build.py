@@ -67,7 +67,7 @@ def resume(run: Any, *, minutes: float | None = None, listen: Listen | None = No
     with outcome.reopen_folder(Path(run)) as folder:
         source, asked = folder.asked()
         asked = replace(asked, minutes=asked.minutes + (minutes or 0.0), started=time.monotonic())
-        with machine.arithmetic(0):
+        with machine.arithmetic(0, bounded=asked.bytes is not None):
             prepared, older = _prepared(source, asked, folder)
             folder.check_same_data(prepared)
             return _train(prepared, asked, folder, older, listen or _ignore)
@@ -77,7 +77,7 @@ def fit(source: Any, *, listen: Listen | None = None, **settings: Any) -> Run:
     """`train` without a run folder: nothing is written. What the estimators call."""
     asked = request.make(settings)
     recipe.check_names(asked.set)
-    with machine.arithmetic(0):
+    with machine.arithmetic(0, bounded=asked.bytes is not None):
         prepared = prepare(source, folds.asked_of_all(asked))
         return _train(prepared, asked, outcome.no_folder(), None, listen or _ignore)
 
