@@ -41,7 +41,7 @@ TRIED = 8
 """Media that are decoded to tell how much all of them would take."""
 ENCODED = 40
 """Part of the allowed memory that the tensors of a piece take."""
-LEARNING = 48
+LEARNING = 8
 """Part of the allowed memory that is left to the steps of learning."""
 
 

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 STEPS_A_MINUTE, FEWEST_STEPS, MOST_STEPS = 750, 100, 1_500
 """Steps towards the network without a hidden layer, where it is not solved."""
+STEP, READ = 1 << 20, 600_000_000
+"""Numbers of a step, and of all steps, where memory is bounded."""
 MOST_SOLVED = 3_000
 """Features up to which the network is solved; with more of them it is stepped towards."""
 
@@ -42,7 +44,7 @@ def train(
     """The network without a hidden layer that a deeper one has to beat; None where it has no meaning."""
     if not prepared.task.linear:
         return None
-    job = replace(job_for(prepared, seed, minutes), memory=memory)
+    job = replace(job_for(prepared, seed, minutes, bounded=memory is not None), memory=memory)
     if prepared.task.least_squares and sum(_width(field) for field in prepared.spec.inputs) <= MOST_SOLVED:
         return _solved(job, prepared, parts)
     return training.train_one(job, prepared, parts, lambda event: None)
@@ -142,13 +144,18 @@ def kept(linear: Trained, best: Trained) -> Choice:
     return Choice(value="the network without a hidden layer", why=words, by="measured")
 
 
-def job_for(prepared: Prepared, seed: int, minutes: float = 5.0) -> Job:
-    """A feedforward network with no hidden layer, for a number of steps that data and minutes alone set."""
+def job_for(prepared: Prepared, seed: int, minutes: float = 5.0, *, bounded: bool = False) -> Job:
+    """A feedforward network with no hidden layer, for a number of steps that data and minutes alone set.
+
+    Where memory is bounded, a step holds fewer of the wide examples, and fewer are read from their files.
+    """
     spec = prepared.spec
     width = sum(_width(field) for field in spec.inputs)
-    batch = max(1, min(256, spec.examples))
+    batch = max(1, min(256, spec.examples, STEP // width if bounded else 256))
     flops = 6.0 * width * spec.outputs * batch
     most = max(FEWEST_STEPS, min(MOST_STEPS, int(STEPS_A_MINUTE * minutes)))
+    if bounded:
+        most = min(most, READ // (width * batch))
     steps = max(60, min(most, int(6e10 / flops), 30 * spec.examples // batch + 200))
     epochs = steps * batch / max(1, spec.examples)
     settings = Settings(
