@@ -235,12 +235,13 @@ class Divider:
         self.together = not few or len(rows) < FEWEST
         if again:
             done = "equal rows stand in one part together"
-            if self.together and self.roles.targets and not self._paired:
-                self._coarse = self._find_coarse(rows)
-            if len(self._coarse):
-                done += f", but for {len(self._coarse):,} whose inputs have several answers"
             if not self.together:
                 done = "too few different rows to keep equal ones together, so they were divided one by one"
+            elif self.roles.targets and not self._paired:
+                inputs = row_hashes(self.table, self.roles.names("input"), rows)
+                self._coarse = rows[parting.coarse(self._hashes[rows], inputs)]
+            if len(self._coarse):
+                done += f", but for {len(self._coarse):,} whose inputs have several answers"
             what = f"{again:,} of {len(rows):,} rows repeat an earlier row"
             self.findings.append(
                 Finding(name="duplicates", what=what, where=self.table.source, count=again, done=done)
@@ -304,21 +305,8 @@ class Divider:
             return self._groups[rows]
         if not self.together or not self.roles.names("input"):
             return rows.astype(np.uint64)
-        if self._paired:
-            return self._linked(rows)
-        return np.where(np.isin(rows, self._coarse), rows.astype(np.uint64), self._hashes[rows])
-
-    def _find_coarse(self, rows: Rows) -> Rows:
-        """Of rows that repeat others, those whose inputs stand beside several answers.
-
-        They are equal because their inputs tell little, not because one was copied. Were each answer kept in
-        one part, the others would learn that these inputs never have it.
-        """
-        _, alike, count_A = np.unique(self._hashes[rows], return_inverse=True, return_counts=True)
-        inputs = row_hashes(self.table, self.roles.names("input"), rows)
-        same = np.unique(inputs, return_inverse=True)[1]
-        answers = np.bincount(np.unique(np.stack([same, alike]), axis=1)[0])
-        return rows[(count_A[alike] > 1) & (answers[same] > 1)]
+        keys = self._linked(rows) if self._paired else self._hashes[rows]
+        return np.where(np.isin(rows, self._coarse), rows.astype(np.uint64), keys)
 
     @cached_property
     def _hashes(self) -> U64:

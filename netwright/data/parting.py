@@ -47,6 +47,23 @@ class Units:
         return chosen[self.of_row]
 
 
+def coarse(whole: npt.NDArray[np.generic], inputs: npt.NDArray[np.generic]) -> npt.NDArray[np.bool_]:
+    """(N,) of rows that repeat others, those whose inputs stand beside several answers.
+
+    They are equal because their inputs tell little, not because one was copied. Were each answer kept in one
+    part, the others would learn that these inputs never have it.
+
+    Args:
+        whole: (N,) hashes of inputs and answer.
+        inputs: (N,) hashes of the inputs alone.
+    """
+    _, alike, count_A = np.unique(whole, return_inverse=True, return_counts=True)
+    same = np.unique(inputs, return_inverse=True)[1]
+    answers = np.bincount(np.unique(np.stack([same, alike]), axis=1)[0])
+    found: npt.NDArray[np.bool_] = (count_A[alike] > 1) & (answers[same] > 1)
+    return found
+
+
 def make_units(together: npt.NDArray[np.generic], strata: Codes, numbers: Rows, *words: int | str) -> Units:
     """Units of rows with equal `together`; a unit counts for the class most of its rows have.
 
