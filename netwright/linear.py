@@ -98,7 +98,8 @@ def leaned(
         each = [task.watch(mixed[:, some], target.take(some))["loss"] for some in parts_of]
         return torch.tensor(each, dtype=torch.float64)
 
-    gains = {share: losses(0.0) - losses(share) for share in SHARES}
+    without = losses(0.0)
+    gains = {share: without - losses(share) for share in SHARES}
     share = max(SHARES, key=lambda each: _sure(gains[each]))
     best.network.lean(linear.network, share)
     select = parts["select"]

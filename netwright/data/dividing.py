@@ -53,8 +53,7 @@ class Divider:
         self.table, self.roles, self.rule = table, roles, rule
         self.seed, self.stratify = seed, stratify
         self.findings: list[Finding] = []
-        self.together = True
-        self._coarse = NONE
+        self.together, self._coarse = True, NONE
         if rule in ("time", "group"):
             self._column(rule)
 
