@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from netwright import folds, larger, outcome, recipe, request, training, unseen
+from netwright import folds, larger, outcome, recipe, request, shrinkage, training, unseen
 from netwright import linear as rival
 from netwright.base.schema import Choice, Event, Finding
 from netwright.learning import checkpoint, machine
@@ -110,7 +110,7 @@ def _train(prepared: Prepared, asked: Request, folder: Folder, older: Recipe | N
 
     for finding in prepared.findings if not folder.resumed else ():
         tell(Event(type="finding", data=vars(finding)))
-    if asked.folds:
+    if prepared.folds:
         return _folded(prepared, asked, folder, older, tell)
     parts = training.parts(prepared)
     prepared = replace(prepared, examples=len(parts["train"].target))
@@ -145,9 +145,10 @@ def _train(prepared: Prepared, asked: Request, folder: Folder, older: Recipe | N
         best = training.train_one(job, prepared, parts, tell, start=start)
         parts = best.watches(parts, training.WATCHED[task.needs])
         if start is not None:
-            best, settled = rival.leaned(best, start, prepared, parts)
+            best, settled = shrinkage.towards_linear(best, start, prepared, parts)
     best, told = rival.chosen(linear, best, asked, prepared)
-    settled = {**settled, **told, **_settled(prepared, best, select)}
+    best, drawn = shrinkage.towards_blind(best, prepared, parts)
+    settled = {**settled, **told, **drawn, **_settled(prepared, best, select)}
     choices |= {recipe.OUTCOME + name: choice for name, choice in settled.items()}
     return outcome.finish(
         outcome.Ending(
@@ -168,9 +169,10 @@ def _folded(
     prepared: Prepared, asked: Request, folder: Folder, older: Recipe | None, tell: Callable[[Event], None]
 ) -> Run:
     """The same where every row is tested in its turn."""
-    prepared = replace(prepared, examples=folds.examples(asked, len(prepared.split.train)))
+    prepared = replace(prepared, examples=folds.examples(prepared.folds, len(prepared.split.train)))
     family, choices = _choices(prepared, asked, older)
-    prepared = replace(prepared, choices=folds.decided(asked, family, choices)).with_settings(choices)
+    choices = folds.decided(prepared.folds, asked, family, choices)
+    prepared = replace(prepared, choices=choices).with_settings(choices)
     job = training.job_from(prepared.choices, family, prepared.spec, asked.seed)
     return unseen.run(prepared, asked, folder, older, tell, job=job)
 

@@ -35,7 +35,7 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
         network: str = "auto",
         seed: int = 0,
         weight: str | None = None,
-        folds: int = 0,
+        folds: int | None = None,
         set: Mapping[str, Any] | None = None,
     ) -> None:
         self.minutes = minutes
@@ -157,7 +157,8 @@ class Classifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
         seed: Where all randomness comes from.
         class_weight: None, "balanced", or a dict from class to weight.
         weight: Name of the column of X that weighs rows, or None.
-        folds: Parts of the rows that are tested in turn, from 3 on, for `card_`; 0: no row is tested.
+        folds: Parts of the rows that are tested in turn, from 3 on, for `card_`; the model is the mean of their
+            networks. 0: no row is tested, and there is one network; None: 8 for small tables, else 0.
         set: Settings by dotted name, as `--set` has them.
 
     Attributes:
@@ -176,7 +177,7 @@ class Classifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
         seed: int = 0,
         class_weight: Any = None,
         weight: str | None = None,
-        folds: int = 0,
+        folds: int | None = None,
         set: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(minutes=minutes, network=network, seed=seed, weight=weight, folds=folds, set=set)
@@ -231,7 +232,8 @@ class Regressor(RegressorMixin, _Estimator):  # type: ignore[misc]
         network: Family of networks, or "auto".
         seed: Where all randomness comes from.
         weight: Name of the column of X that weighs rows, or None.
-        folds: Parts of the rows that are tested in turn, from 3 on, for `card_`; 0: no row is tested.
+        folds: Parts of the rows that are tested in turn, from 3 on, for `card_`; the model is the mean of their
+            networks. 0: no row is tested, and there is one network; None: 8 for small tables, else 0.
         set: Settings by dotted name, as `--set` has them.
 
     Attributes:

@@ -19,7 +19,7 @@ from netwright.insight.card import CardFacts, make_card
 from netwright.objectives import intervals
 from netwright.objectives.metrics import NAN
 from netwright.outcome import Ending, Run, final_recipe
-from netwright.recipe import to_json
+from netwright.recipe import OUTCOME, to_json
 from netwright.serving.bundle import Bundle, to_bytes
 from netwright.serving.measure import together
 from netwright.serving.predict import Model
@@ -146,7 +146,12 @@ def _measure(ending: Ending, task: AbstractTask, test: Part) -> Measured:
     groups = together(prepared.columns, prepared.table, rows, statistics)
     scores = score.evaluate(statistics, task.metrics, seed=seed, groups=groups)
     rivals = [baselines.measured(each.name, each.words, each.statistics, task.metrics) for each in found.rivals]
-    if ending.linear and ending.best.network is ending.linear.network:
+    held = ending.choices.get(OUTCOME + "held")
+    if held and held.value == 0:
+        verdict = (
+            f"Nothing that was learned held on validation rows: the network answers {task.blind_words[1]}."
+        )
+    elif ending.linear and ending.best.network is ending.linear.network:
         verdict = "The network is the linear model: nothing deeper beat it on validation rows."
     else:
         verdict = score.earned_place(scores, statistics, rivals=rivals, seed=seed, groups=groups)
@@ -243,7 +248,7 @@ def _facts(
         notes=_notes(ending),
         interrupted=interrupted,
         facts={
-            "folds": asked.folds,
+            "folds": prepared.folds,
             "minutes": asked.minutes,
             "steps": steps,
             "epochs": float(best.ended.get("epochs", 0.0)),
@@ -295,9 +300,10 @@ def _stored(columns: Sequence[Any]) -> list[str]:
 
 
 def _notes(ending: Ending) -> list[str]:
-    if ending.asked.folds:
+    if ending.prepared.folds:
+        count = ending.prepared.folds
         return [
-            f"Each row was measured by that one of {ending.asked.folds} networks that neither learned from it, "
+            f"Each row was measured by that one of {count} networks that neither learned from it, "
             "nor stopped by it, nor was calibrated on it.",
             "Training and validation rows are those of one such network. The model is the mean of all of them; "
             "of it no row is left to measure.",

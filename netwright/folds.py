@@ -19,6 +19,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -27,15 +28,29 @@ from netwright.base.errors import RecipeError
 from netwright.base.schema import Choice
 from netwright.data import folding, roles
 from netwright.data.columns import Inputs
+from netwright.data.kinds import KINDS
 from netwright.data.packed import Part
 from netwright.data.parts import given_parts
+from netwright.tasks import TASKS
 
 if TYPE_CHECKING:
-    from netwright.base.schema import Recipe
+    from netwright.base.schema import Column, Recipe
+    from netwright.data.kinds.kind import AbstractKind
+    from netwright.data.split import Split
+    from netwright.data.table import Table
     from netwright.prepare import Prepared
     from netwright.request import Request
     from netwright.tasks.task import AbstractTask
 
+ALONE = (
+    "network.folds",
+    "network.residual",
+    "network.shortcut",
+    "network.embedding",
+    "learning.optimizer",
+    "task.scale",
+)
+"""Settings that folds may not have, or have but one value of: whoever sets one gets one network."""
 MEMBERS = 8
 """Networks of an ensemble that is trained alone: so many are shared out to the folds, at least one to each."""
 
@@ -63,6 +78,23 @@ class Crossed:
     scale_SN: Tensor | None
 
 
+def dealt(asked: Request, table: Table, parts: Split, decided: Sequence[Column], task: str) -> Split:
+    """The split with its rows to be dealt out to as many parts as were asked for.
+
+    Where their number is left open, no row is to be tested, and rows are few: the usual number, so that each is
+    learned from and each validates.
+    """
+    if asked.folds is not None:
+        return parts.undivided(asked.folds) if asked.folds else parts
+    rows = len(parts.train) + len(np.union1d(parts.select, parts.calibrate))
+    free = asked.network in ("auto", "feedforward") and parts.rule == "random" and asked.validation is None
+    plain = all(_common(KINDS[each.kind]) for each in decided if each.role == "input")
+    alike = table.shape == "rows" and table.rest is None and _refits(TASKS[task])
+    by_hand = any(name in asked.set for name in ALONE)
+    ready = free and plain and alike and not by_hand and not len(parts.test)
+    return parts.undivided(folding.USUAL) if ready and rows in folding.FEW else parts
+
+
 def asked_of_all(asked: Request) -> Request:
     """The request with no row set aside: with folds, each is tested in its turn."""
     return replace(asked, test="none", validation="none") if asked.folds else asked
@@ -79,13 +111,13 @@ def agree(asked: Request, older: Recipe | None) -> None:
         raise RecipeError(f"the recipe is one of {there} folds.", hint=f"say --folds {there} too.")
 
 
-def examples(asked: Request, rows: int) -> int:
+def examples(folds: int, rows: int) -> int:
     """Rows that the network of one fold learns from."""
-    return max(1, rows * (asked.folds - 2) // asked.folds)
+    return max(1, rows * (folds - 2) // folds)
 
 
-def decided(asked: Request, family: str, choices: Mapping[str, Choice]) -> dict[str, Choice]:
-    """The choices with what follows from folds.
+def decided(folds: int, asked: Request, family: str, choices: Mapping[str, Choice]) -> dict[str, Choice]:
+    """The choices with what follows from so many folds.
 
     Raises:
         RecipeError: If something was chosen that folds do not have.
@@ -103,9 +135,12 @@ def decided(asked: Request, family: str, choices: Mapping[str, Choice]) -> dict[
         raise RecipeError(
             "folds do not read numbers as waves.", hint="set network.embedding=piecewise or none."
         )
-    ready = {**choices, "network.folds": Choice(value=asked.folds, why="--folds", by="user")}
+    chosen = Choice(value=folds, why="--folds", by="user")
+    if not asked.folds:
+        chosen = Choice(value=folds, why="few rows: each is learned from, and each validates")
+    ready = {**choices, "network.folds": chosen}
     if choices["network.members"].by == "derived":
-        few = max(1, MEMBERS // asked.folds)
+        few = max(1, MEMBERS // folds)
         why = "the networks of the folds are an ensemble themselves"
         ready["network.members"] = Choice(value=few, why=why)
     return ready
@@ -123,7 +158,7 @@ def cross(prepared: Prepared, asked: Request, whole: Part) -> Crossed:
     _check(prepared, bool(given_parts(table, assigned)[0]))
     stratify = task.name == "classify"
     folds = folding.make(
-        table, assigned, rows, asked.folds, rule=asked.split, seed=asked.seed, stratify=stratify
+        table, assigned, rows, prepared.folds, rule=asked.split, seed=asked.seed, stratify=stratify
     )
     tasks = [task.refit(prepared.target(rows[folds.train(fold)])) for fold in folds]
     own = [each for each in tasks if each is not None]
@@ -151,11 +186,20 @@ def _scales(task: AbstractTask, own: Sequence[AbstractTask], targets: Sequence[T
     return torch.stack([getattr(one, "weights_C")[target] / every_C[target] for one, target in each])  # noqa: B009
 
 
+def _common(kind: type[AbstractKind]) -> bool:
+    """Whether networks with kinds of their own read common tensors of it."""
+    return "against" in vars(kind)
+
+
+def _refits(task: type[AbstractTask]) -> bool:
+    return "refit" in vars(task)
+
+
 def _check(prepared: Prepared, given: bool) -> None:
     kinds = {column.name: column.kind for column in prepared.columns if column.role == "input"}
     whole = zip(prepared.inputs.kinds, prepared.inputs.columns, strict=True)
     odd = [block[0].name for kind, block in whole if kind.against(kind) is None]
-    if prepared.table.shape != "rows" or "refit" not in vars(type(prepared.task)):
+    if prepared.table.shape != "rows" or not _refits(type(prepared.task)):
         raise RecipeError(
             f"--folds are for tables whose rows are classified or get a number, not to {prepared.task.name}.",
             hint="leave out --folds; --test says which rows to measure on.",

@@ -16,7 +16,6 @@ from netwright.base.schema import Choice
 from netwright.data.packed import Part, gather
 from netwright.learning.closed import least_squares
 from netwright.learning.trainee import Settings
-from netwright.tasks.network import observed
 from netwright.trainees import NetworkTrainee
 from netwright.training import Job, Trained
 
@@ -30,12 +29,6 @@ STEP, READ = 1 << 20, 600_000_000
 """Numbers of a step, and of all steps, where memory is bounded."""
 MOST_SOLVED = 3_000
 """Features up to which the network is solved; with more of them it is stepped towards."""
-
-
-PARTS = 4
-"""Parts of the calibration rows, one after another, that a gain is asked of."""
-SHARES = tuple(step / 10 for step in range(10, -1, -1))
-"""Of what was learned beyond the linear network: shares that are tried, all of it first."""
 
 
 def train(
@@ -76,45 +69,6 @@ def _solved(job: Job, prepared: Prepared, parts: Mapping[str, Part]) -> Trained:
     return Trained(
         network=built, job=job, events=[], plans=(), ended=ended, score=found["score"], loss=found["loss"]
     )
-
-
-def leaned(
-    best: Trained, linear: Trained, prepared: Prepared, parts: Mapping[str, Part]
-) -> tuple[Trained, Mapping[str, Choice]]:
-    """Takes back a share of what a network that began as the linear one learned, where calibration rows ask.
-
-    Neither learning nor its end looked at these rows, so they tell what of it was chance (shrinkage). They are
-    one season of a series, though, and what gains in one part of them only may lose in the next season: of a
-    gain its standard error over parts of these rows is taken off.
-    """
-    task, rows = prepared.task, parts["calibrate"]
-    if not best.network.shown or not len(rows.target):
-        return best, {}
-    before, after = (observed(each.network, task, rows.inputs, rows.target) for each in (linear, best))
-    parts_of = torch.tensor_split(torch.arange(len(rows.target)), min(PARTS, len(rows.target)))
-
-    def losses(share: float) -> Tensor:
-        mixed, target = torch.lerp(before, after, share), rows.target
-        each = [task.watch(mixed[:, some], target.take(some))["loss"] for some in parts_of]
-        return torch.tensor(each, dtype=torch.float64)
-
-    without = losses(0.0)
-    gains = {share: without - losses(share) for share in SHARES}
-    share = max(SHARES, key=lambda each: _sure(gains[each]))
-    best.network.lean(linear.network, share)
-    select = parts["select"]
-    found = task.watch(observed(best.network, task, select.inputs, select.target), select.target.values)
-    why = "as much of what was learned beyond the linear network as calibration rows ask for"
-    return replace(best, score=found["score"], loss=found["loss"]), {
-        "learned": Choice(value=share, why=why, by="measured")
-    }
-
-
-def _sure(gain_P: Tensor) -> float:
-    """The mean gain of parts less its standard error."""
-    if len(gain_P) < 2:
-        return float(gain_P.mean())
-    return float(gain_P.mean() - gain_P.std() / len(gain_P) ** 0.5)
 
 
 def chosen(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from netwright import larger, sources
+from netwright import folds, larger, sources
 from netwright.base.errors import DataError, RecipeError, did_you_mean
 from netwright.base.schema import Choice, Column, Finding, InputSpec
 from netwright.data import checks, columns, roles, split
@@ -60,6 +60,11 @@ class Prepared:
     def rows_to_learn(self) -> int:
         """Rows that are learned from."""
         return len(self.stored.target) if self.stored else len(self.split.train)
+
+    @property
+    def folds(self) -> int:
+        """Parts that all rows are dealt out to, each tested in its turn; 0: the split says what is tested."""
+        return self.split.folds
 
     @property
     def spec(self) -> InputSpec:
@@ -121,6 +126,7 @@ def prepare(source: Any, request: Request, folder: Path | None = None, *, store:
     )
     parts = split.affordable(parts, TASKS[claim_name].seconds_an_answer, request.minutes)
     decided, said, derived = _decide(table, parts, assigned, claim_name, request)
+    parts = folds.dealt(request, table, parts, decided, claim_name)
     decoded, parts, damaged = _decode(table, parts, decided)
     task = TASKS[claim_name].fit(
         table.frame(assigned.targets, parts.train), _task_settings(request, claim_name)

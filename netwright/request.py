@@ -29,8 +29,8 @@ class Request:
     missing: tuple[str, ...] = ()
     test: Any = None
     validation: Any = None
-    folds: int = 0
-    """Parts that are tested in turn; 0: one part of the rows is tested."""
+    folds: int | None = 0
+    """Parts that are tested in turn; 0: one part of the rows is tested; None: as suits few rows."""
     split: str = "random"
     group: str | None = None
     time: str | None = None
@@ -70,17 +70,17 @@ class Request:
         if self.horizon is not None and not 1 <= self.horizon <= 100_000:
             raise RecipeError(f"--horizon is {self.horizon}.", hint="give a number of steps from 1 on.")
         if self.folds:
-            self._check_folds()
+            self._check_folds(self.folds)
         if self.from_ is not None:
             raise RecipeError(
                 "--from is given, but it has no effect yet.",
                 hint="it arrives in a later version; leave it out.",
             )
 
-    def _check_folds(self) -> None:
-        if not 3 <= self.folds <= 100:
+    def _check_folds(self, count: int) -> None:
+        if not 3 <= count <= 100:
             raise RecipeError(
-                f"--folds is {self.folds}: one part is tested, one says when to stop, others are learned from.",
+                f"--folds is {count}: one part is tested, one says when to stop, others are learned from.",
                 hint="give a whole number from 3 to 100, such as 5 or 8.",
             )
         beside = {"--test": self.test, "--validation": self.validation, "--horizon": self.horizon}

@@ -13,7 +13,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
@@ -119,11 +119,12 @@ def run(
         test=rows,
         why=f"{count} parts tested in turn ({asked.split}, seed {asked.seed})",
     )
+    by: Literal["user", "derived"] = "user" if asked.folds else "derived"
     return outcome.finish(
         outcome.Ending(
             prepared=replace(prepared, split=split),
             asked=asked,
-            choices={**choices, "data.split": Choice(value="folds", why=split.why, by="user")},
+            choices={**choices, "data.split": Choice(value="folds", why=split.why, by=by)},
             best=best,
             linear=None,
             parts={"train": whole, "select": nothing, "calibrate": nothing},

@@ -16,6 +16,10 @@ from netwright.data.table import Rows, Table
 
 FEWEST = 3
 """Folds: one part is tested, one decides when to stop, the others are learned from."""
+USUAL = 8
+"""Parts where their number is left to us."""
+FEW = range(60, 2_000)
+"""Rows that are dealt out to parts where that is left to us: fewer leave parts too small."""
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,7 @@ class Split:
         why: How the rows were divided, a sentence.
         findings: What was seen while dividing.
         shared: `select` and `calibrate` are the same rows.
+        folds: Parts that all rows are dealt out to, each tested in its turn; 0: none.
         test_seen: The test rows that also stand, equal in every input and target, in the other parts.
     """
 
@@ -51,7 +52,13 @@ class Split:
     why: str
     findings: tuple[Finding, ...] = ()
     shared: bool = False
+    folds: int = 0
     test_seen: Rows = field(default_factory=lambda: NONE)
+
+    def undivided(self, folds: int) -> Split:
+        """All rows but the test rows together, to be dealt out to so many parts."""
+        every = np.unique(np.concatenate([self.train, self.select, self.calibrate]))
+        return replace(self, train=every, select=NONE, calibrate=NONE, shared=False, folds=folds)
 
 
 def make(

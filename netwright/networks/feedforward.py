@@ -173,7 +173,9 @@ def _for_tables(spec: InputSpec, minutes: float, machine: Machine) -> dict[str, 
     else:
         passes = float(max(16 if spec.task == "classify" else 40, min(60, round(1_200 * batch / rows))))
     wide = sum(field.shape[0] for field in spec.inputs if field.layout == "numbers") > 300
+    sure = {"task.label_smoothing": Choice(value=0.1, why="keeps the network from being too sure")}
     return {
+        **(sure if spec.task == "classify" else {}),
         "network.depth": Choice(value=2, why="a third layer costs more than it gains on tables"),
         "network.width": Choice(value=width, why=size),
         "network.members": Choice(

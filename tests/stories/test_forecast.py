@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import netwright
-from netwright import build, linear, request, trainees, training
+from netwright import build, linear, request, shrinkage, trainees, training
 from netwright import prepare as preparing
 from netwright.base.errors import DataError, RecipeError
 from netwright.cli.main import run
@@ -77,7 +77,7 @@ def test_what_was_learned_by_chance_is_taken_back_to_the_linear_forecast() -> No
     losses = {share: error(deep.network, share) for share in (0.0, 0.5, 1.0)}
     assert losses[0.0] == pytest.approx(error(solved.network))
     assert losses[0.5] <= (losses[0.0] + losses[1.0]) / 2  # squared error is convex
-    kept, choice = linear.leaned(deep, solved, made, parts)
+    kept, choice = shrinkage.towards_linear(deep, solved, made, parts)
     assert error(kept.network) <= min(losses.values()) + 1e-6
     assert losses[1.0] > losses[0.0], "twenty passes over noise learn it by heart"
     assert 0.0 <= float(choice["learned"].value) < 1.0  # type: ignore[arg-type]
