@@ -146,15 +146,14 @@ def _measure(ending: Ending, task: AbstractTask, test: Part) -> Measured:
     groups = together(prepared.columns, prepared.table, rows, statistics)
     scores = score.evaluate(statistics, task.metrics, seed=seed, groups=groups)
     rivals = [baselines.measured(each.name, each.words, each.statistics, task.metrics) for each in found.rivals]
+    rivals = score.compared(scores, statistics, rivals=rivals, seed=seed, groups=groups)
     held = ending.choices.get(OUTCOME + "held")
     if held and held.value == 0:
-        verdict = (
-            f"Nothing that was learned held on validation rows: the network answers {task.blind_words[1]}."
-        )
+        verdict = f"Nothing that was learned held on validation rows: the answer is {task.blind_words[1]}."
     elif ending.linear and ending.best.network is ending.linear.network:
         verdict = "The network is the linear model: nothing deeper beat it on validation rows."
     else:
-        verdict = score.earned_place(scores, statistics, rivals=rivals, seed=seed, groups=groups)
+        verdict = score.earned_place(scores, rivals)
     return Measured(
         scores=scores,
         statistics=statistics,

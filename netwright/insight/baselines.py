@@ -19,16 +19,19 @@ class Baseline:
         words: What it does, for a sentence: "always the most frequent class".
         values: Metric name -> value on the test rows.
         statistics: Its statistics on those rows, for a paired comparison.
+        network: Where the network stands beside it: "ahead", "level", "behind", or "" where that is not known.
     """
 
     name: str
     words: str
     values: Mapping[str, float]
     statistics: pl.DataFrame
+    network: str = ""
 
     def facts(self, metric: str) -> dict[str, object]:
         """What the card keeps of it for the metric called `metric`."""
-        return {"name": self.name, "words": self.words, "value": self.values.get(metric)}
+        said: dict[str, object] = {"name": self.name, "words": self.words, "value": self.values.get(metric)}
+        return {**said, "network": self.network} if self.network else said
 
 
 def measured(name: str, words: str, statistics: pl.DataFrame, metrics: Sequence[Metric]) -> Baseline:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import polars as pl
 
@@ -62,17 +62,16 @@ def evaluate(
     )
 
 
-def earned_place(
+def compared(
     scores: Scores,
     statistics: pl.DataFrame,
     *,
     rivals: Sequence[Baseline],
     seed: int,
     groups: pl.Series | None = None,
-) -> str:
-    """Whether the network earned its place, in words.
-
-    It has where it beats every rival by more than the 95 % interval of their difference on the same rows.
+) -> list[Baseline]:
+    """The rivals, each with where the network stands beside it: ahead or behind by more than the 95 % interval
+    of their difference on the same rows, else level.
 
     Args:
         scores: Those of the network.
@@ -81,39 +80,40 @@ def earned_place(
         seed: For the bootstrap.
         groups: As in `evaluate`.
     """
+    metric = scores.metric
+    sign = 1.0 if metric.better == "higher" else -1.0
+    found = []
+    for rival in rivals:
+        if math.isnan(scores.value) or math.isnan(rival.values.get(metric.name, math.nan)):
+            found.append(rival)
+            continue
+        low, high = bootstrap_difference(statistics, rival.statistics, metric, seed=seed, groups=groups)
+        worst, best = (low, high) if sign > 0 else (-high, -low)
+        found.append(replace(rival, network="ahead" if worst > 0 else "behind" if best < 0 else "level"))
+    return found
+
+
+def earned_place(scores: Scores, rivals: Sequence[Baseline]) -> str:
+    """Whether the network earned its place, in words: it has where it is ahead of every rival.
+
+    Args:
+        scores: Those of the network.
+        rivals: Baselines as `compared` gives them.
+    """
     name = scores.metric.name
-    rivals = [each for each in rivals if not math.isnan(each.values.get(name, math.nan))]
     if math.isnan(scores.value):
         return f"Not judged: {name} cannot be measured on these {scores.rows:,} test rows."
+    rivals = [each for each in rivals if each.network]
     if not rivals:
         return "Not judged: there is no baseline to compare with."
-    ahead, level, behind = _standing(scores, statistics, rivals, seed, groups)
+    ahead, level, behind = (
+        [each.words for each in rivals if each.network == place] for place in ("ahead", "level", "behind")
+    )
     said = f"{name.replace('_', ' ')} {figure(scores.value)} against {compare(scores.metric, rivals, figure)}"
     if not level and not behind:
         return f"The network earned its place: {said}, more than chance explains."
     if behind:
-        better = " and ".join(each.words for each in behind)
-        return f"The network did not earn its place: {better} is better ({said})."
-    same = " or ".join(each.words for each in level)
-    beaten = f", though it beats {' and '.join(each.words for each in ahead)}" if ahead else ""
+        return f"The network did not earn its place: {' and '.join(behind)} is better ({said})."
+    beaten = f", though it beats {' and '.join(ahead)}" if ahead else ""
+    same = " or ".join(level)
     return f"A tie: the network cannot be told from {same} on {scores.rows:,} test rows{beaten} ({said})."
-
-
-def _standing(
-    scores: Scores,
-    statistics: pl.DataFrame,
-    rivals: Sequence[Baseline],
-    seed: int,
-    groups: pl.Series | None,
-) -> tuple[list[Baseline], list[Baseline], list[Baseline]]:
-    """The rivals that are beaten, those that are level, and those that are better."""
-    ahead: list[Baseline] = []
-    level: list[Baseline] = []
-    behind: list[Baseline] = []
-    sign = 1.0 if scores.metric.better == "higher" else -1.0
-    for rival in rivals:
-        low, high = bootstrap_difference(statistics, rival.statistics, scores.metric, seed=seed, groups=groups)
-        worst, best = (low, high) if sign > 0 else (-high, -low)
-        place = ahead if worst > 0 else behind if best < 0 else level
-        place.append(rival)
-    return ahead, level, behind

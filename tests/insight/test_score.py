@@ -36,7 +36,7 @@ def judged(network: float, linear: float, metrics: list[Metric] = MANY, rows: in
         baselines.measured("linear", "a linear model", answers(linear, rows), metrics),
     ]
     scores = score.evaluate(statistics, metrics, seed=0)
-    return score.earned_place(scores, statistics, rivals=rivals, seed=0)
+    return score.earned_place(scores, score.compared(scores, statistics, rivals=rivals, seed=0))
 
 
 def blind(
@@ -131,9 +131,9 @@ def test_the_verdict_holds_where_lower_is_better() -> None:
 def test_a_verdict_without_rivals_or_without_a_number_says_so() -> None:
     statistics = answers(0.8)
     scores = score.evaluate(statistics, MANY, seed=0)
-    assert score.earned_place(scores, statistics, rivals=[], seed=0).startswith("Not judged")
+    assert score.earned_place(scores, []).startswith("Not judged")
     constant = pl.DataFrame({"truth": [1.0, 1.0], "prediction": [1.0, 2.0]})
     unknown = score.evaluate(constant, REGRESS, seed=0)
     rival = baselines.measured("mean", "always the mean", constant, REGRESS)
-    said = score.earned_place(unknown, constant, rivals=[rival], seed=0)
+    said = score.earned_place(unknown, score.compared(unknown, constant, rivals=[rival], seed=0))
     assert said == "Not judged: r2 cannot be measured on these 2 test rows."
