@@ -56,20 +56,24 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
         frame = frame.with_columns(_series(TARGET, y))
         if weights is not None:
             frame = frame.with_columns(_series(WEIGHT, weights))
-        run = build.fit(
-            frame,
-            target=(TARGET,),
-            task=self._task,
-            kinds=kinds,
-            keep=inputs,
-            weight=WEIGHT if weights is not None else self.weight,
-            test="none",
-            folds=self.folds,
-            minutes=self.minutes,
-            network=self.network,
-            seed=self.seed,
-            set=self._settings(),
-        )
+        asked: dict[str, Any] = {
+            "target": (TARGET,),
+            "task": self._task,
+            "kinds": kinds,
+            "keep": inputs,
+            "weight": WEIGHT if weights is not None else self.weight,
+            "test": "none",
+            "minutes": self.minutes,
+            "network": self.network,
+            "seed": self.seed,
+            "set": self._settings(),
+        }
+        try:
+            run = build.fit(frame, folds=self.folds, **asked)
+        except DataError:
+            if self.folds is not None:
+                raise
+            run = build.fit(frame, folds=0, **asked)  # what is too little for each part may do for all rows
         self.card_ = dict(run.card)
         self.n_iter_ = int(run.card["steps"])
         self._take(run.model)

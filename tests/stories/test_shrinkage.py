@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 
 from netwright import build
+from netwright.base.errors import DataError
 
 
 def table(kind: str, signal: float, rows: int = 300) -> pl.DataFrame:
@@ -49,6 +50,16 @@ def test_an_answer_that_follows_inputs_is_kept(kind: str) -> None:
     run = build.fit(table(kind, 3.0), target="y", minutes=0.1, seed=0)
     assert kept_of(run) >= 0.8
     assert run.card["metric"]["value"] > 0.8
+
+
+def test_what_is_too_little_for_folds_is_learned_from_by_one_network() -> None:
+    from netwright import Regressor
+
+    x, y = np.random.default_rng(0).normal(size=(100, 4)), np.zeros(100)
+    y[5] = 1.0  # constant in the rows that some fold learns from
+    assert not Regressor(minutes=0.1).fit(x, y).card_.get("folds")
+    with pytest.raises(DataError, match="constant"):
+        Regressor(minutes=0.1, folds=8).fit(x, y)
 
 
 def test_a_table_of_few_rows_is_learned_from_in_folds_by_an_estimator() -> None:
