@@ -144,12 +144,10 @@ def _train(prepared: Prepared, asked: Request, folder: Folder, older: Recipe | N
         start = linear if task.least_squares else None
         best = training.train_one(job, prepared, parts, tell, start=start)
         parts = best.watches(parts, training.WATCHED[task.needs])
-        if start is not None:
-            best, settled = shrinkage.towards_linear(best, start, prepared, parts)
+        best, settled = shrinkage.towards_linear(best, start, prepared, parts)
     best, told = rival.chosen(linear, best, asked, prepared)
-    best, drawn = shrinkage.towards_blind(best, prepared, parts)
-    settled = {**settled, **told, **drawn, **_settled(prepared, best, select)}
-    choices |= {recipe.OUTCOME + name: choice for name, choice in settled.items()}
+    best, found = _settled(prepared, best, parts, select)
+    choices |= {recipe.OUTCOME + name: choice for name, choice in {**settled, **told, **found}.items()}
     return outcome.finish(
         outcome.Ending(
             prepared=prepared,
@@ -177,12 +175,15 @@ def _folded(
     return unseen.run(prepared, asked, folder, older, tell, job=job)
 
 
-def _settled(prepared: Prepared, best: Trained, select: Part) -> Mapping[str, Choice]:
-    """What validation rows tell beside what is learned, and what they choose then."""
+def _settled(
+    prepared: Prepared, best: Trained, parts: Mapping[str, Part], select: Part
+) -> tuple[Trained, Mapping[str, Choice]]:
+    """What validation rows take back of what is learned, tell beside it, and choose then."""
+    best, drawn = shrinkage.towards_blind(best, prepared, parts)
     task, rows = prepared.task, prepared.split.select
     told = task.take_in(best.network, prepared.decoded, rows, prepared.inputs)
     select = training.part(prepared, rows) if told else select  # as they look now
-    return {**best.tuned(), **told, **task.settle(best.network, select.inputs, select.target)}
+    return best, {**drawn, **best.tuned(), **told, **task.settle(best.network, select.inputs, select.target)}
 
 
 def _choices(prepared: Prepared, asked: Request, older: Recipe | None) -> tuple[str, dict[str, Choice]]:

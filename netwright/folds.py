@@ -198,7 +198,7 @@ def _refits(task: type[AbstractTask]) -> bool:
 def _check(prepared: Prepared, given: bool) -> None:
     kinds = {column.name: column.kind for column in prepared.columns if column.role == "input"}
     whole = zip(prepared.inputs.kinds, prepared.inputs.columns, strict=True)
-    odd = [block[0].name for kind, block in whole if kind.against(kind) is None]
+    odd = [block[0].name for kind, block in whole if not _common(type(kind))]
     if prepared.table.shape != "rows" or not _refits(type(prepared.task)):
         raise RecipeError(
             f"--folds are for tables whose rows are classified or get a number, not to {prepared.task.name}.",

@@ -37,7 +37,7 @@ MOST = 2_000
 
 
 def towards_linear(
-    best: Trained, linear: Trained, prepared: Prepared, parts: Mapping[str, Part]
+    best: Trained, linear: Trained | None, prepared: Prepared, parts: Mapping[str, Part]
 ) -> tuple[Trained, Mapping[str, Choice]]:
     """Takes back a share of what a network that began as the linear one learned, where calibration rows ask.
 
@@ -46,7 +46,7 @@ def towards_linear(
     standard error over parts of these rows is taken off.
     """
     task, rows = prepared.task, parts["calibrate"]
-    if not best.network.shown or not len(rows.target):
+    if linear is None or not best.network.shown or not len(rows.target):
         return best, {}
     before, after = (observed(each.network, task, rows.inputs, rows.target) for each in (linear, best))
     parts_of = torch.tensor_split(torch.arange(len(rows.target)), min(PARTS, len(rows.target)))
