@@ -93,7 +93,7 @@ class Nothing:
         return {}
 
 
-def make() -> tuple[torch.nn.Module, TensorFeed]:
+def make() -> tuple[Nothing, TensorFeed]:
     """The network that MNIST gets by default, and pictures of its size."""
     torch.manual_seed(0)
     field = Field(
@@ -111,20 +111,19 @@ def make() -> tuple[torch.nn.Module, TensorFeed]:
     def how(x: torch.Tensor, draws: Any, switches: Any) -> torch.Tensor:
         return augmenting.augment(x, draws, {"shift": 2.1, "rotate": 10.0, "scale": 0.1})
 
-    return network, TensorFeed(inputs={"image": Packed(x)}, target=Packed(y), augment={"image": how})
+    return Nothing(network), TensorFeed(inputs={"image": Packed(x)}, target=Packed(y), augment={"image": how})
 
 
 def ours() -> list[float]:
     """Moments of the steps of the loop: order, gather, augmentation, step, running means, looks at the loss."""
-    network, feed = make()
+    trainee, feed = make()
     plan = planning.first(SETTINGS, feed.steps_per_epoch(256))
-    trainee = Nothing(network)
     for _ in learn(trainee, feed, planning.Replay([]), plan, settings=SETTINGS, seed=0):
         pass
     return trainee.began
 
 
-def tiny() -> tuple[torch.nn.Module, TensorFeed]:
+def tiny() -> tuple[Nothing, TensorFeed]:
     """32-64-64-2 and batches of 64, as a network whose slopes a graph finds."""
     torch.manual_seed(0)
     layers = torch.nn.Sequential(
@@ -138,17 +137,13 @@ def tiny() -> tuple[torch.nn.Module, TensorFeed]:
     return Alone(layers), TensorFeed(inputs={"x": Packed(x)}, target=Packed(y))
 
 
-class Alone(torch.nn.Module):
-    """One member whose input is called x."""
+class Alone(Nothing):
+    """A network by itself, whose input is called x."""
 
-    def __init__(self, layers: torch.nn.Module) -> None:
-        super().__init__()
-        self.layers = layers
-
-    def forward(self, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
-        """(1, B, O)."""
-        found: torch.Tensor = self.layers(inputs["x"]).unsqueeze(0)
-        return found
+    def loss(self, batch: Any) -> torch.Tensor:
+        """Cross-entropy of its outputs."""
+        self.began.append(time.perf_counter())
+        return cross_entropy(self.module(batch.inputs["x"]), batch.target)
 
 
 @contextlib.contextmanager
@@ -166,17 +161,15 @@ def timed(owner: Any, name: str, into: list[float]) -> Iterator[None]:
         yield
 
 
-def shares(
-    case: Callable[[], tuple[torch.nn.Module, TensorFeed]], batch: int, threads: int
-) -> dict[str, float]:
+def shares(case: Callable[[], tuple[Nothing, TensorFeed]], batch: int, threads: int) -> dict[str, float]:
     """Milliseconds of a step by what they go to, means within one run: all sides meet the same neighbours.
 
     "bare" is forward, loss, backward and optimizer; "feed" is order and gathering; "augment" is what makes
     pictures harder; "loop" is all the rest, the running mean of weights among it.
     """
-    network, feed = case()
+    trainee, feed = case()
     spent: dict[str, list[float]] = {}
-    trainee, settings = Nothing(network), replace(SETTINGS, batch=batch, clip=0.0)
+    settings = replace(SETTINGS, batch=batch, clip=0.0)
     plan = planning.first(settings, feed.steps_per_epoch(batch))
     owners = {
         "_backward": loop,
@@ -225,7 +218,8 @@ def to_first_step() -> tuple[float, float]:
 
 def bare() -> list[float]:
     """Moments of steps of forward, loss, backward, clipping and the same fused optimizer on one batch."""
-    network, feed = make()
+    trainee, feed = make()
+    network = trainee.module
     optimizers = Optimizers(network, SETTINGS)
     params = list(network.parameters())
     batch = feed.take(torch.arange(256))

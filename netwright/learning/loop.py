@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,64 +17,16 @@ from netwright.base.errors import LearningError
 from netwright.base.schema import Event, Plan
 from netwright.learning import machine, schedules
 from netwright.learning.checkpoint import Checkpoint, Saver
+from netwright.learning.learner import Learner
 from netwright.learning.optimizers import Optimizers
 from netwright.learning.planning import PROBE_AT, Planner, Progress
-from netwright.learning.sharing import Sharing, divisible
+from netwright.learning.sharing import Sharing, divisible, may_draw
 from netwright.learning.stopping import History
 from netwright.learning.trainee import Feed, Settings, Trainee
 
 LOOK_EVERY = 50
 """Steps between looks at the loss: each look waits for the arithmetic, so it is not done every step."""
 MAX_ROLLBACKS = 3
-
-
-@dataclass
-class Learner:
-    """Everything that changes while a network learns.
-
-    Attributes:
-        averaged: Weights, and statistics such as those of batch norm.
-        average: Running means of these: what is evaluated and kept.
-        best: Weights and buffers of the best evaluation.
-        kept: The state at the last look, for a roll-back.
-        looks, looking: Evaluations of this process, and the seconds that they took.
-        work: Numbers that went into the network in this process.
-    """
-
-    trainee: Trainee
-    feed: Feed
-    settings: Settings
-    seed: int
-    plan: Plan
-    optimizers: Optimizers
-    params: list[Tensor]
-    averaged: list[Tensor]
-    average: list[Tensor]
-    step: int = 0
-    spent: float = 0.0
-    started: float = 0.0
-    history: History = field(default_factory=History)
-    best: dict[str, Tensor] = field(default_factory=dict)
-    kept: dict[str, Tensor] = field(default_factory=dict)
-    rollbacks: int = 0
-    epoch: int = -1
-    order: Sequence[Tensor] = ()
-    sharing: Sharing | None = None
-    work: int = 0
-    losses: list[Tensor | float] = field(default_factory=list)
-    norm: Tensor | float = 0.0
-    looks: int = 0
-    looking: float = 0.0
-
-    @property
-    def module(self) -> nn.Module:
-        """The network."""
-        return self.trainee.module
-
-    @property
-    def seconds(self) -> float:
-        """Seconds of learning so far, downtime not counted."""
-        return self.spent + time.monotonic() - self.started
 
 
 def learn(
@@ -118,15 +69,17 @@ def learn(
         while learner.step < learner.plan.steps and interrupts.signal is None:
             yield from _take_step(learner, planner)
             evaluated = _evaluation_due(learner)
-            if evaluated or learner.step % LOOK_EVERY == 0:
+            looking = evaluated or learner.step % LOOK_EVERY == 0
+            if looking:
                 yield from _look(learner, planner)
             probe = None
             if evaluated:
                 probe, event = _evaluate(learner)
                 yield event
-            yield from _replan(learner, planner, evaluated, probe)
-            if evaluated or learner.step % LOOK_EVERY == 0:
-                learner.kept = _state(learner)
+            if looking or planner.due(learner.step):
+                yield from _replan(learner, planner, evaluated, probe)
+            if looking:
+                learner.kept = learner.state()
                 saver.offer(lambda: _checkpoint(learner, learner.kept))
         yield from _end(learner, saver, interrupts.signal)
 
@@ -146,11 +99,12 @@ def _begin(trainee: Trainee, feed: Feed, plan: Plan, settings: Settings, seed: i
         plan=plan,
         optimizers=Optimizers(trainee.module, settings),
         params=params,
+        drawing=may_draw(trainee.module),
         averaged=averaged,
         average=[each.detach().clone() if settings.ema else each.detach() for each in averaged],
         started=time.monotonic(),
     )
-    learner.kept = _state(learner)
+    learner.kept = learner.state()
     _follow(learner, plan)
     return learner
 
@@ -158,6 +112,7 @@ def _begin(trainee: Trainee, feed: Feed, plan: Plan, settings: Settings, seed: i
 def _follow(learner: Learner, plan: Plan) -> None:
     """The plan in force, its sums done as its segment says."""
     learner.plan = plan
+    learner.per_epoch = learner.feed.steps_per_epoch(plan.segment.batch)
     threads = plan.segment.threads or learner.settings.threads or machine.cores()
     shares = plan.segment.shares or learner.settings.shares
     shares = shares if learner.params[0].device.type == "cpu" and divisible(learner.module) else 1
@@ -184,14 +139,15 @@ def _take_step(learner: Learner, planner: Planner) -> Iterator[Event]:
 
 def _step(learner: Learner) -> None:
     plan, step = learner.plan, learner.step
-    per_epoch = learner.feed.steps_per_epoch(plan.segment.batch)
-    epoch, position = divmod(step, per_epoch)
+    epoch, position = divmod(step, learner.per_epoch)
     if epoch != learner.epoch:
         learner.order = learner.feed.order(epoch, plan.segment.batch)
         learner.epoch = epoch
-    machine.seed_draws(seeds.of_step(learner.seed, step), learner.params[0].device)
+    if learner.drawing or learner.sharing is not None:
+        machine.seed_draws(seeds.of_step(learner.seed, step), learner.params[0].device)
     batch = learner.feed.take(learner.order[position], epoch, plan.augment)
-    learner.work += sum(x.numel() for x in batch.inputs.values())
+    for x in batch.inputs.values():
+        learner.work += x.numel()
     learner.losses.append(_backward(learner, batch))
     if learner.settings.clip > 0:
         norm = nn.utils.clip_grad_norm_(learner.params, learner.settings.clip)
@@ -263,7 +219,7 @@ def _roll_back(learner: Learner, planner: Planner) -> Iterator[Event]:
             hint=f"try --set learning.lr={learner.settings.lr / 10:.2g}, and look for extreme values "
             "in the data with netwright check.",
         )
-    _load(learner, learner.kept)
+    learner.load(learner.kept)
     _follow(learner, planner.repair(learner.plan, learner.step, "rate"))
     said = f"the loss was not finite at step {learner.step:,}; back to the last good weights, half the rate"
     yield Event(type="trouble", step=learner.step, seconds=learner.seconds, data={"what": said})
@@ -273,12 +229,12 @@ def _roll_back(learner: Learner, planner: Planner) -> Iterator[Event]:
 def _evaluate(learner: Learner) -> tuple[Any, Event]:
     """Scores the running means on validation rows and keeps them if they are the best so far."""
     plan, history, began = learner.plan, learner.history, time.monotonic()
-    with _averaged(learner):
+    with learner.averaged_out():
         found = learner.trainee.evaluate()
         best = history.add(learner.step, found["loss"], found["score"])
         if best:
             learner.rollbacks = 0
-            _keep(learner)
+            learner.keep()
         probe = None
         if not history.probed and learner.step >= PROBE_AT * plan.steps:
             history.probed = True
@@ -287,26 +243,6 @@ def _evaluate(learner: Learner) -> tuple[Any, Event]:
     learner.looking += time.monotonic() - began
     data = {**found, "best": best, "of": plan.steps}
     return probe, Event(type="evaluate", step=learner.step, seconds=learner.seconds, data=data)
-
-
-def _keep(learner: Learner) -> None:
-    learner.best = {k: v.detach().clone() for k, v in learner.module.state_dict().items()}
-
-
-@contextlib.contextmanager
-def _averaged(learner: Learner) -> Iterator[None]:
-    """The network with its running means for weights, in evaluation mode."""
-    own = [each.data for each in learner.averaged]
-    for each, mean in zip(learner.averaged, learner.average, strict=True):
-        each.data = mean
-    learner.module.eval()
-    try:
-        with torch.no_grad():
-            yield
-    finally:
-        for each, data in zip(learner.averaged, own, strict=True):
-            each.data = data
-        learner.module.train()
 
 
 def _replan(learner: Learner, planner: Planner, evaluated: bool, probe: Any) -> Iterator[Event]:
@@ -331,28 +267,9 @@ def _plan_event(learner: Learner) -> Event:
     return Event(type="plan", step=learner.step, seconds=learner.seconds, data=data)
 
 
-def _state(learner: Learner) -> dict[str, Tensor]:
-    """A copy of all tensors that change, by name."""
-    found = {f"model/{k}": v.detach().clone() for k, v in learner.module.state_dict().items()}
-    found |= {f"average/{i}": mean.clone() for i, mean in enumerate(learner.average)}
-    found |= {f"optimizer/{k}": v.clone() for k, v in learner.optimizers.tensors().items()}
-    return found
-
-
-def _load(learner: Learner, tensors: dict[str, Tensor]) -> None:
-    def named(prefix: str) -> dict[str, Tensor]:
-        start = prefix + "/"
-        return {k.removeprefix(start): v for k, v in tensors.items() if k.startswith(start)}
-
-    learner.module.load_state_dict(named("model"))
-    for index, mean in named("average").items():
-        learner.average[int(index)].copy_(mean)
-    learner.optimizers.load(named("optimizer"))
-
-
 def _restore(learner: Learner, checkpoint: Checkpoint) -> None:
     tensors = dict(checkpoint.tensors)
-    _load(learner, tensors)
+    learner.load(tensors)
     start = "best/"
     best = {k.removeprefix(start): v for k, v in tensors.items() if k.startswith(start)}
     learner.best = best
@@ -361,7 +278,7 @@ def _restore(learner: Learner, checkpoint: Checkpoint) -> None:
     learner.spent = checkpoint.seconds
     learner.history = History.restore(dict(checkpoint.history))
     learner.rollbacks = checkpoint.rollbacks
-    learner.kept = _state(learner)
+    learner.kept = learner.state()
 
 
 def _checkpoint(learner: Learner, tensors: Mapping[str, Tensor]) -> Checkpoint:
@@ -379,12 +296,12 @@ def _checkpoint(learner: Learner, tensors: Mapping[str, Tensor]) -> Checkpoint:
 def _end(learner: Learner, saver: Saver, signal: int | None) -> Iterator[Event]:
     """The best weights into the network, and how it ended."""
     if signal is not None:
-        saver.save(_checkpoint(learner, _state(learner)))
+        saver.save(_checkpoint(learner, learner.state()))
     if not learner.best:
         yield _evaluate(learner)[1]
     if not learner.best:  # nothing was measured: the last running means
-        with _averaged(learner):
-            _keep(learner)
+        with learner.averaged_out():
+            learner.keep()
     learner.module.load_state_dict(learner.best)
     learner.module.eval()
     data = {
@@ -392,6 +309,6 @@ def _end(learner: Learner, saver: Saver, signal: int | None) -> Iterator[Event]:
         "signal": signal,
         "best_step": learner.history.best_step,
         "steps": learner.step,
-        "epochs": learner.step / learner.feed.steps_per_epoch(learner.plan.segment.batch),
+        "epochs": learner.step / learner.per_epoch,
     }
     yield Event(type="stop", step=learner.step, seconds=learner.seconds, data=data)

@@ -82,12 +82,16 @@ def arithmetic(threads: int, *, bounded: bool = False) -> Iterator[None]:
     torch.set_deterministic_debug_mode(
         "error"
     )  # use_deterministic_algorithms imports torch's compiler: seconds
+    deterministic: Any = torch.utils.deterministic
+    filling = deterministic.fill_uninitialized_memory
+    deterministic.fill_uninitialized_memory = False  # each result would be written twice: a tenth of a step
     torch.set_flush_denormal(True)
     try:
         yield
     finally:
         torch.set_num_threads(before)
         torch.set_deterministic_debug_mode(strictness)
+        deterministic.fill_uninitialized_memory = filling
         torch.set_flush_denormal(False)
         torch.set_rng_state(random_state)
 

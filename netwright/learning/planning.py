@@ -81,6 +81,9 @@ class After:
 class Planner(Protocol):
     """Gives the first plan, and revisions of it."""
 
+    def due(self, step: int) -> bool:
+        """Whether to ask after this step, too; after evaluations, and now and then, it is asked anyway."""
+
     def next(self, plan: Plan, progress: Progress) -> Plan | None:
         """The revision that holds from now on, or None."""
 
@@ -156,6 +159,11 @@ class Measured:
     _mark: tuple[int, float] = field(default=(0, 0.0))
     _seen: tuple[int, float] = field(default=(0, 0.0))
     _late: float = field(default=0.0)
+    _again: int = field(default=0)
+
+    def due(self, step: int) -> bool:
+        """Whether as much time may have passed as looks at the clock lie apart."""
+        return self.budget is not None and step >= self._again
 
     def next(self, plan: Plan, progress: Progress) -> Plan | None:
         """The revision that time, overfitting or a probe asks for, or None."""
@@ -199,8 +207,10 @@ class Measured:
         if self._seen[0] == 0:  # the first steps warm up caches: they do not say what a step costs
             self._mark = self._seen = (step, seconds)
         steps, passed = step - self._seen[0], seconds - self._seen[1]
-        if passed < LOOK * self.budget or steps < WARM:
+        if passed < LOOK * self.budget or steps < WARM:  # steps may grow longer: half of what is left
+            self._again = step + max(1, int(steps * (LOOK * self.budget / max(passed, 1e-9) - 1) / 2))
             return None
+        self._again = step + 1
         self._seen = (step, seconds)
         self._late += (passed / steps - self._late) * (FRESH if self._late else 1.0)
         # A slow start must not cut the plan short for good, nor must a hiccup: the better of both counts.
@@ -231,6 +241,12 @@ class Replay:
     def __init__(self, plans: Iterable[Plan], then: Planner | None = None) -> None:
         self._plans = deque(plans)
         self._then = then
+
+    def due(self, step: int) -> bool:
+        """Whether a recorded revision holds from this step on, or the live planner asks for it."""
+        if self._plans:
+            return self._plans[0].at_step <= step
+        return self._then is not None and self._then.due(step)
 
     def next(self, plan: Plan, progress: Progress) -> Plan | None:
         """The recorded revision of this step; after the last one the live planner's word."""

@@ -14,14 +14,13 @@ def rate(step: int, plan: Plan) -> float:
 
     Reference: Bergsma et al. 2025, https://arxiv.org/abs/2502.15938 (linear decay to zero).
     """
-    rise = min(1.0, (step + 1) / max(1, plan.warmup))
-    fall = 1.0
+    share = (step + 1) / plan.warmup if step + 1 < plan.warmup else 1.0
     if step >= plan.decay_from:
-        fall = (plan.steps - step) / max(1, plan.steps - plan.decay_from)
-    return max(0.0, min(rise, fall)) * plan.segment.rate
+        share = max(0.0, min(share, (plan.steps - step) / max(1, plan.steps - plan.decay_from)))
+    return share * plan.segment.rate
 
 
-MEAN_FROM, MEAN_EVERY = 100, 4
+MEAN_FROM, MEAN_EVERY = 20, 4
 """Steps after which only each fourth counts in the running mean: neighbours are much alike, and beside small
 sums, or for large tables, a mean costs a tenth of a step."""
 
@@ -31,6 +30,7 @@ def average_decay(step: int, decay: float) -> float:
 
     1: this step's weights do not count; then those that do count for `MEAN_EVERY` steps.
     """
-    if step < MEAN_FROM:
-        return min(decay, (1 + step) / (10 + step))
-    return float(decay**MEAN_EVERY) if step % MEAN_EVERY == 0 else 1.0
+    if step >= MEAN_FROM and step % MEAN_EVERY:
+        return 1.0
+    each = min(decay, (1 + step) / (10 + step))
+    return each if step < MEAN_FROM else float(each**MEAN_EVERY)

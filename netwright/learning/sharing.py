@@ -63,6 +63,20 @@ def divisible(module: nn.Module) -> bool:
     )
 
 
+def may_draw(module: nn.Module) -> bool:
+    """Whether the network may draw at random as it learns: what a user wrote may, for all that is known.
+
+    To seed what is drawn takes longer than the sums of a tiny layer.
+    """
+    return any(
+        not type(each).__module__.startswith(("torch.nn.", "netwright."))
+        or isinstance(each, nn.RReLU | nn.MultiheadAttention | nn.RNNBase)
+        or (isinstance(each, nn.modules.dropout._DropoutNd) and each.p > 0)
+        or getattr(each, "draws", False)
+        for each in module.modules()
+    )
+
+
 def _alone(threads: int) -> None:
     torch.set_num_threads(threads)
     torch.set_flush_denormal(True)  # of each thread its own

@@ -120,6 +120,10 @@ class Tuned:
     _costs: dict[Way, list[float]] = field(default_factory=dict)
     _work: float = 0.0
 
+    def due(self, step: int) -> bool:
+        """Whether trials are not over, or the other planner asks for it."""
+        return not self._ended or self.then.due(step)
+
     def next(self, plan: Plan, progress: Progress) -> Plan | None:
         """The plan of the next turn, at last that of the fastest way; else the other planner's word."""
         if not self._ended:

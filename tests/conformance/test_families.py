@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from netwright.base.schema import LENGTHS, Field, InputSpec
+from netwright.learning.sharing import may_draw
 from netwright.learning.trainee import Settings
 from netwright.networks import FAMILIES
 from netwright.networks.family import AbstractFamily, Machine
@@ -66,10 +67,11 @@ CELLS = [
 ]
 
 
-def built(family: str, name: str, seed: int = 0) -> AbstractFamily:
+def built(family: str, name: str, seed: int = 0, **settings: float) -> AbstractFamily:
     spec, kind = spec_of(name), FAMILIES[family]
     derived = kind.derive(spec, 1.0, Machine())
     config = {k.removeprefix("network."): c.value for k, c in derived.items() if k.startswith("network.")}
+    config |= {key: value for key, value in settings.items() if key in config}
     torch.manual_seed(seed)
     made: AbstractFamily = kind(make(kind.Config, config, "network"), spec)
     return made
@@ -121,6 +123,16 @@ def test_every_weight_learns(family: str, name: str) -> None:
         optimizer.step()
     silent = [n for n, p in network.named_parameters() if p.grad is None or not p.grad.any()]
     assert not silent
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.3])
+@pytest.mark.parametrize(("family", "name"), CELLS)
+def test_what_is_said_to_draw_nothing_draws_nothing(family: str, name: str, dropout: float) -> None:
+    network, inputs = built(family, name, dropout=dropout).train(), inputs_of(spec_of(name), 8)
+    torch.manual_seed(5)
+    before = torch.get_rng_state()
+    network.encode(inputs)
+    assert may_draw(network) or torch.equal(before, torch.get_rng_state())
 
 
 @pytest.mark.parametrize(("family", "name"), CELLS)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -164,6 +165,32 @@ def test_time_shortens_a_plan_and_never_makes_it_longer_than_enough() -> None:
         seen += [revised] if revised else []
     assert 90 <= seen[-1].steps <= 110, "a second holds a hundred steps of 10 ms"
     assert all(each.steps <= plan.steps for each in seen)
+
+
+def test_arithmetic_gives_back_what_it_changes() -> None:
+    deterministic: Any = torch.utils.deterministic
+    torch.manual_seed(0)
+    before = torch.get_rng_state()
+    with machine.arithmetic(1):
+        assert torch.get_deterministic_debug_mode() == 2
+        assert not deterministic.fill_uninitialized_memory, "results would be written twice"
+        torch.rand(3)
+    assert deterministic.fill_uninitialized_memory
+    assert torch.get_deterministic_debug_mode() == 0
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_the_clock_is_looked_at_by_time_and_not_by_steps() -> None:
+    settings = replace(SETTINGS, epochs=10_000)
+    plan = planning.first(settings, 10)
+    planner, asked = planning.Measured(settings, 10.0, plan.steps), 0
+    for step in range(1, 10_000):
+        if planner.due(step):
+            asked += 1
+            plan = planner.next(plan, planning.Progress(step, step * 1e-3, History())) or plan
+    assert 9_500 <= plan.steps <= 10_500
+    assert asked < 1_000, "ten seconds, of which each fiftieth part is looked at a few times"
+    assert not planning.Measured(settings, None, plan.steps).due(5), "no clock"
 
 
 def test_where_enough_is_less_than_the_minutes_no_plan_is_made() -> None:

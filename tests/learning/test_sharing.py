@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from netwright.learning.sharing import Sharing, divisible
+from netwright.learning.sharing import Sharing, divisible, may_draw
 from netwright.networks.parts.dropout import Dropout
 
 
@@ -84,6 +84,18 @@ def test_what_draws_or_keeps_statistics_is_not_divided() -> None:
     assert divisible(nn.Sequential(nn.Linear(3, 3), nn.Dropout(0.0), nn.LayerNorm(3)))
     assert not divisible(nn.Sequential(nn.Linear(3, 3), nn.Dropout(0.1)))
     assert not divisible(nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3)))
+
+
+def test_only_what_is_known_to_draw_nothing_is_said_to() -> None:
+    assert not may_draw(nn.Sequential(nn.Linear(3, 3), nn.Dropout(0.0), nn.ReLU()))
+    assert may_draw(nn.Sequential(nn.Linear(3, 3), nn.Dropout2d(0.1)))
+    assert may_draw(nn.Sequential(nn.RReLU()))
+    assert may_draw(nn.LSTM(3, 3, num_layers=2, dropout=0.1))
+    assert may_draw(nn.Sequential(Unknown())), "what a user wrote may draw"
+
+
+class Unknown(nn.Module):
+    """Somebody's own."""
 
 
 class Drawing(nn.Module):

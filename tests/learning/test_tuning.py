@@ -24,6 +24,9 @@ class Silent:
 
     asked = 0
 
+    def due(self, step: int) -> bool:
+        return False
+
     def next(self, plan: Plan, progress: Progress) -> Plan | None:
         self.asked += 1
         return None

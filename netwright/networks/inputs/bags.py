@@ -33,6 +33,9 @@ class Bag(nn.Module):
     https://arxiv.org/abs/1607.04606 (parts of words).
     """
 
+    draws = True
+    """Tokens are left out at random."""
+
     def __init__(self, field: Field, width: int) -> None:
         super().__init__()
         self.key, self.width = field.key, width
