@@ -58,6 +58,7 @@ class Job:
         memory: Bytes that may be used; None: what is free.
         device: "cpu", "cuda", or "auto" for a GPU where there is one.
         by_hand: Whether threads or shares were set by hand, so that no others are tried.
+        augmented: Whether what it learns from is made harder, as the kinds of data say.
     """
 
     network: str
@@ -73,6 +74,7 @@ class Job:
     memory: int | None = None
     device: str = "cpu"
     by_hand: bool = False
+    augmented: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,13 +170,15 @@ def part(prepared: Prepared, rows: Any, *, learn: bool = False) -> Part:
     return Part(inputs=inputs, target=target)
 
 
-def feed(prepared: Prepared, training: Part, seed: int, weight: Tensor | None = None) -> TensorFeed:
-    """The training rows as batches, augmented as their kinds say."""
+def feed(
+    prepared: Prepared, training: Part, seed: int, weight: Tensor | None = None, *, augmented: bool = True
+) -> TensorFeed:
+    """The training rows as batches, augmented as their kinds say, or not."""
     kinds = {kind.field().key: kind for kind in prepared.inputs.kinds}
     augment = {
         key: kinds[key].augment
         for key in training.inputs
-        if key in kinds and "augment" in vars(type(kinds[key]))
+        if augmented and key in kinds and "augment" in vars(type(kinds[key]))
     }
     there = next(iter(training.inputs.values())).device
     assert weight is None or len(weight) == len(training.target)
@@ -304,7 +308,8 @@ def train_one(
         if start is not None:
             built.lean(start.network, 0.0)
         trainee = NetworkTrainee(built, prepared.task, parts["select"].inputs_on(there), may_mirror(prepared))
-        batches = feed(prepared, parts["train"].inputs_on(there), job.seed, weights(prepared))
+        train, weight = parts["train"].inputs_on(there), weights(prepared)
+        batches = feed(prepared, train, job.seed, weight, augmented=job.augmented)
         events: list[Event] = []
 
         def note(event: Event) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from netwright.learning.closed import CALM, least_squares
+from netwright.learning.closed import CALM, RANK, least_squares
 
 
 def test_the_same_as_least_squares_of_rows_weighed_by_their_spread() -> None:
@@ -32,3 +32,16 @@ def test_the_penalty_is_the_one_that_does_best_on_other_rows() -> None:
     x, y = torch.randn(50, 4), torch.randn(50, 1)
     found, ridge = least_squares([(x, y)], lambda weight: abs(float(weight.norm()) - 0.05), ridges=(0.1, 1e4))
     assert ridge == 1e4 and float(found.norm()) < 0.05
+
+
+def test_answers_of_many_steps_keep_the_shapes_of_most_spread() -> None:
+    draw = np.random.default_rng(1)
+    x = draw.normal(size=(400, 30))
+    y = x @ draw.normal(size=(30, 60)) + draw.normal(size=(400, 60))
+    whole = torch.from_numpy(x).float(), torch.from_numpy(y).float()
+    found, _ = least_squares([whole], lambda weight: 0.0, ridges=(1e-6,))
+    weight = 1.0 / (x.std(axis=1, keepdims=True) + CALM)
+    plain, *_ = np.linalg.lstsq(x * weight, y * weight, rcond=None)
+    left, size, right = np.linalg.svd((x * weight) @ plain, full_matrices=False)
+    wanted = (left[:, :RANK] * size[:RANK]) @ right[:RANK]  # Eckart and Young: the nearest of this rank
+    np.testing.assert_allclose((x * weight) @ found.numpy(), wanted, rtol=1e-3, atol=1e-3)
