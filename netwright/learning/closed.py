@@ -28,9 +28,9 @@ def least_squares(
     before its test rows and on ETTh2, 720 steps ahead, at eleven origins, a bias cost 2.8 % of squared error
     where it cost any, and gained 0.9 % where it gained any. A window that swings wildly has large errors, and
     few of them would decide; so each is weighed by its own spread. At six origins of both, 96 to 720 steps
-    ahead, that gained 0.7 % of the error as it is, unweighed, and cost 0.9 % at worst. Answers of many steps are
-    alike from step to step: of the answers to these examples only the directions of most spread are kept. At
-    six origins of both that gained 0.2 % of the error, and cost 0.1 % at worst.
+    ahead, that gained 0.7 % of the error as it is, unweighed, and cost 0.9 % at worst. Answers of many steps
+    are alike from step to step: of the answers to these examples only the directions of most spread are kept.
+    At six origins of both that gained 0.2 % of the error, and cost 0.1 % at worst.
 
     Args:
         batches: Features (B, D) and targets (B, O).
