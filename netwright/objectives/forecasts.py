@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from netwright.objectives.metrics import NAN, Metric
-
-if TYPE_CHECKING:
-    import polars as pl
+from netwright.objectives.metrics import NAN, Frame, Metric
 
 
-def _mean(frame: pl.DataFrame, name: str) -> float:
-    return float(frame[name].mean()) if frame.height else NAN  # type: ignore[arg-type]
+def _mean(frame: Frame, name: str) -> float:
+    return float(frame[name].to_numpy().mean()) if frame.height else NAN
 
 
 FORECAST: tuple[Metric, ...] = (

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -90,7 +90,7 @@ def bootstrap(
     ready, height = _columns(statistics, metric), statistics.height
     redraw = _redraw_rows(height) if groups is None else _redraw_groups(groups)
     generator = seeds.generator(seed, "bootstrap")
-    values = [metric.reduce(_take(ready, redraw(generator))) for _ in range(_affordable(draws, height))]
+    values = [metric.reduce(_Redrawn(ready, redraw(generator))) for _ in range(_affordable(draws, height))]
     return _percentiles(np.array(values))
 
 
@@ -119,7 +119,7 @@ def bootstrap_difference(
     values = []
     for _ in range(_affordable(1000, 2 * height)):
         rows = redraw(generator)
-        values.append(metric.reduce(_take(ready, rows)) - metric.reduce(_take(other, rows)))
+        values.append(metric.reduce(_Redrawn(ready, rows)) - metric.reduce(_Redrawn(other, rows)))
     return _percentiles(np.array(values))
 
 
@@ -132,10 +132,25 @@ def _columns(statistics: pl.DataFrame, metric: Metric) -> dict[str, npt.NDArray[
     return {name: numbers[name].to_numpy() for name in wanted}
 
 
-def _take(columns: dict[str, npt.NDArray[np.generic]], rows: Ints) -> pl.DataFrame:
-    import polars as pl
+class _Values(NamedTuple):
+    """A column of redrawn rows."""
 
-    return pl.DataFrame({name: values[rows] for name, values in columns.items()})
+    values: npt.NDArray[np.generic]
+
+    def to_numpy(self) -> npt.NDArray[np.generic]:
+        """(N,)."""
+        return self.values
+
+
+class _Redrawn:
+    """Rows of columns, as metrics read them: to make a frame of polars takes longer than most metrics."""
+
+    def __init__(self, columns: dict[str, npt.NDArray[np.generic]], rows: Ints) -> None:
+        self.columns, self.height = list(columns), len(rows)
+        self._columns, self._rows = columns, rows
+
+    def __getitem__(self, name: str) -> _Values:
+        return _Values(self._columns[name][self._rows])
 
 
 def _affordable(draws: int, rows: int) -> int:

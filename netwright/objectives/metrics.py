@@ -12,20 +12,39 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from netwright.base.errors import unknown
 
-if TYPE_CHECKING:
-    import polars as pl
-
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 NAN = float("nan")
 ANSWERS = ("truth", "prediction")
+
+
+class Column(Protocol):
+    """Values, one a row."""
+
+    def to_numpy(self) -> npt.NDArray[Any]:
+        """(N,)."""
+
+
+class Frame(Protocol):
+    """What a metric reads: a frame of polars, or rows redrawn from one."""
+
+    @property
+    def height(self) -> int:
+        """N."""
+
+    @property
+    def columns(self) -> list[str]:
+        """Their names, in order."""
+
+    def __getitem__(self, name: str, /) -> Column:
+        """One of them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +63,7 @@ class Metric:
 
     name: str
     better: Literal["higher", "lower"]
-    reduce: Callable[[pl.DataFrame], float]
+    reduce: Callable[[Frame], float]
     words: str
     reads: tuple[str, ...] = ()
     binary_only: bool = False
@@ -77,7 +96,7 @@ def _mean(values: npt.NDArray[Any]) -> float:
 # ---- classify
 
 
-def _hits(frame: pl.DataFrame) -> tuple[Ints, Ints, Ints]:
+def _hits(frame: Frame) -> tuple[Ints, Ints, Ints]:
     """Per label (L,): rows that are rightly called so, rows that are so, rows that are called so."""
     truth = frame["truth"].to_numpy() + 1  # -1, unseen in training, becomes label 0
     said = frame["prediction"].to_numpy() + 1
@@ -86,34 +105,34 @@ def _hits(frame: pl.DataFrame) -> tuple[Ints, Ints, Ints]:
     return right, np.bincount(truth, minlength=width), np.bincount(said, minlength=width)
 
 
-def _accuracy(frame: pl.DataFrame) -> float:
+def _accuracy(frame: Frame) -> float:
     return _mean(frame["truth"].to_numpy() == frame["prediction"].to_numpy())
 
 
-def _balanced_accuracy(frame: pl.DataFrame) -> float:
+def _balanced_accuracy(frame: Frame) -> float:
     right, true, _ = _hits(frame)
     there = true > 0
     return _mean(right[there] / true[there])
 
 
-def _f1(frame: pl.DataFrame) -> float:
+def _f1(frame: Frame) -> float:
     truth = frame["truth"].to_numpy() == 1
     said = frame["prediction"].to_numpy() == 1
     return _ratio(2.0 * np.count_nonzero(truth & said), int(truth.sum()) + int(said.sum()))
 
 
-def _f1_macro(frame: pl.DataFrame) -> float:
+def _f1_macro(frame: Frame) -> float:
     right, true, said = _hits(frame)
     there = (true + said) > 0
     return _mean(2.0 * right[there] / (true + said)[there])
 
 
-def _log_loss(frame: pl.DataFrame) -> float:
+def _log_loss(frame: Frame) -> float:
     losses = frame["log_loss"].to_numpy()
     return _mean(losses[frame["truth"].to_numpy() >= 0])
 
 
-def _roc_auc(frame: pl.DataFrame) -> float:
+def _roc_auc(frame: Frame) -> float:
     """Share of (positive, negative) pairs in the right order, ties half: by rank in the sorted negatives."""
     truth, score = frame["truth"].to_numpy(), frame["p_positive"].to_numpy()
     negatives = np.sort(score[truth == 0])
@@ -123,7 +142,7 @@ def _roc_auc(frame: pl.DataFrame) -> float:
     return _ratio(0.5 * float((below + up_to).sum()), len(positives) * len(negatives))
 
 
-def _cohen_kappa(frame: pl.DataFrame) -> float:
+def _cohen_kappa(frame: Frame) -> float:
     right, true, said = (each.astype(np.float64) for each in _hits(frame))
     rows = true.sum()
     chance = float(true @ said)
@@ -190,7 +209,7 @@ CLASSIFY: tuple[Metric, ...] = (
 # ---- regress
 
 
-def _pairs(frame: pl.DataFrame) -> tuple[Floats, Floats]:
+def _pairs(frame: Frame) -> tuple[Floats, Floats]:
     """Truth and prediction of the rows whose truth is known."""
     truth = frame["truth"].to_numpy().astype(np.float64, copy=False)
     said = frame["prediction"].to_numpy().astype(np.float64, copy=False)
@@ -198,7 +217,7 @@ def _pairs(frame: pl.DataFrame) -> tuple[Floats, Floats]:
     return (truth, said) if known.all() else (truth[known], said[known])
 
 
-def _r2(frame: pl.DataFrame) -> float:
+def _r2(frame: Frame) -> float:
     truth, said = _pairs(frame)
     # a constant is asked for by its range: its variance may come out as 1e-33 instead of 0
     if len(truth) < 2 or float(np.ptp(truth)) == 0.0:
@@ -210,17 +229,17 @@ def _r2(frame: pl.DataFrame) -> float:
     return float(1.0 - (error @ error) / (spread @ spread))
 
 
-def _rmse(frame: pl.DataFrame) -> float:
+def _rmse(frame: Frame) -> float:
     truth, said = _pairs(frame)
     return float(np.sqrt(_mean((truth - said) ** 2)))
 
 
-def _mae(frame: pl.DataFrame) -> float:
+def _mae(frame: Frame) -> float:
     truth, said = _pairs(frame)
     return _mean(np.abs(truth - said))
 
 
-def _median_absolute_error(frame: pl.DataFrame) -> float:
+def _median_absolute_error(frame: Frame) -> float:
     truth, said = _pairs(frame)
     return float(np.median(np.abs(truth - said))) if len(truth) else NAN
 
@@ -261,12 +280,12 @@ REGRESS: tuple[Metric, ...] = (
 # ---- tag
 
 
-def tags(frame: pl.DataFrame) -> list[str]:
+def tags(frame: Frame) -> list[str]:
     """The labels of a tag frame, in order."""
     return [name.removeprefix("truth:") for name in frame.columns if name.startswith("truth:")]
 
 
-def _tables(frame: pl.DataFrame) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+def _tables(frame: Frame) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
     """Truth and prediction (N, L) of the rows whose labels are all known."""
     names = tags(frame)
     truth_NL = np.stack([frame[f"truth:{name}"].to_numpy() for name in names], axis=1)
@@ -275,25 +294,25 @@ def _tables(frame: pl.DataFrame) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.
     return truth_NL[known] > 0.5, said_NL[known] > 0.5
 
 
-def _tag_f1(frame: pl.DataFrame) -> float:
+def _tag_f1(frame: Frame) -> float:
     truth_NL, said_NL = _tables(frame)
     met = np.count_nonzero(truth_NL & said_NL)
     return _ratio(2.0 * met, int(np.count_nonzero(truth_NL) + np.count_nonzero(said_NL)))
 
 
-def _tag_f1_macro(frame: pl.DataFrame) -> float:
+def _tag_f1_macro(frame: Frame) -> float:
     truth_NL, said_NL = _tables(frame)
     met_L = (truth_NL & said_NL).sum(axis=0)
     sum_L = truth_NL.sum(axis=0) + said_NL.sum(axis=0)
     return _mean(2.0 * met_L[sum_L > 0] / sum_L[sum_L > 0])
 
 
-def _exact_match(frame: pl.DataFrame) -> float:
+def _exact_match(frame: Frame) -> float:
     truth_NL, said_NL = _tables(frame)
     return _mean((truth_NL == said_NL).all(axis=1))
 
 
-def _hamming_loss(frame: pl.DataFrame) -> float:
+def _hamming_loss(frame: Frame) -> float:
     truth_NL, said_NL = _tables(frame)
     return _mean(truth_NL != said_NL)
 

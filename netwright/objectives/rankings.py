@@ -7,29 +7,24 @@ Full ranking: no candidates are drawn, every item competes. What cannot be ranke
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
-from netwright.objectives.metrics import NAN, Metric
-
-if TYPE_CHECKING:
-    import polars as pl
+from netwright.objectives.metrics import NAN, Frame, Metric
 
 
-def ndcg(frame: pl.DataFrame, at: int) -> float:
+def ndcg(frame: Frame, at: int) -> float:
     """Mean of 1 / log2(1 + rank) for ranks up to `at`, 0 beyond: one relevant item an example."""
     rank_N = frame["rank"].to_numpy()
     return float(np.where(rank_N <= at, 1.0 / np.log2(1.0 + rank_N), 0.0).mean()) if len(rank_N) else NAN
 
 
-def recall(frame: pl.DataFrame, at: int) -> float:
+def recall(frame: Frame, at: int) -> float:
     """Share of examples whose item is among the first `at`."""
     rank_N = frame["rank"].to_numpy()
     return float((rank_N <= at).mean()) if len(rank_N) else NAN
 
 
-def reciprocal(frame: pl.DataFrame) -> float:
+def reciprocal(frame: Frame) -> float:
     """Mean of 1 / rank."""
     rank_N = frame["rank"].to_numpy()
     return float((1.0 / rank_N).mean()) if len(rank_N) else NAN

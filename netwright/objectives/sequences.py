@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
-from netwright.objectives.metrics import NAN, Metric
-
-if TYPE_CHECKING:
-    import polars as pl
+from netwright.objectives.metrics import NAN, Frame, Metric
 
 
-def per(frame: pl.DataFrame, above: str, below: str) -> float:
+def per(frame: Frame, above: str, below: str) -> float:
     """Sum of one column over the sum of another; NaN where that is 0."""
-    total = float(frame[below].sum())
-    return float(frame[above].sum()) / total if total else NAN
+    total = float(frame[below].to_numpy().sum())
+    return float(frame[above].to_numpy().sum()) / total if total else NAN
 
 
-def _perplexity(frame: pl.DataFrame) -> float:
+def _perplexity(frame: Frame) -> float:
     return math.exp(min(per(frame, "nats", "tokens"), 700.0))  # NaN stays NaN
 
 

@@ -45,7 +45,7 @@ TRANSCRIBE: tuple[Metric, ...] = (
     Metric(
         name="exact_match",
         better="higher",
-        reduce=lambda frame: float((frame["character_edits"] == 0).mean()) if frame.height else NAN,  # type: ignore[arg-type]
+        reduce=lambda frame: float((frame["character_edits"].to_numpy() == 0).mean()) if frame.height else NAN,
         words="Share of clips whose transcript is right to the letter.",
         reads=("character_edits",),
     ),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from netwright.objectives.metrics import NAN, Metric
+from netwright.objectives.metrics import NAN, Frame, Metric
 
 if TYPE_CHECKING:
     import polars as pl
@@ -44,11 +44,11 @@ def counts(answers: Sequence[str], references: Sequence[str]) -> pl.DataFrame:
     return pl.DataFrame(columns)
 
 
-def _score(name: str, frame: pl.DataFrame) -> float:
+def _score(name: str, frame: Frame) -> float:
     """The score of the whole corpus, 0-100."""
     if not frame.height:
         return NAN
-    sums = [float(frame[each].sum()) for each in frame.columns if each.startswith(f"{name}:")]
+    sums = [float(frame[each].to_numpy().sum()) for each in frame.columns if each.startswith(f"{name}:")]
     return float(_library(name)._compute_score_from_stats(sums).score)
 
 
