@@ -106,6 +106,7 @@ def _begin(trainee: Trainee, feed: Feed, plan: Plan, settings: Settings, seed: i
     )
     learner.kept = learner.state()
     _follow(learner, plan)
+    machine.seed_draws(seed, params[0].device)  # beside a network that does not, its loss may draw
     return learner
 
 

@@ -21,6 +21,7 @@ from netwright.data.packed import Packed
 from netwright.learning import checkpoint, machine, planning, schedules
 from netwright.learning.loop import learn
 from netwright.learning.optimizers import AdamW, Muon, Optimizers, orthogonal
+from netwright.learning.sharing import may_draw
 from netwright.learning.stopping import History
 from netwright.learning.trainee import Settings
 from netwright.modules import ModuleTrainee
@@ -165,6 +166,20 @@ def test_time_shortens_a_plan_and_never_makes_it_longer_than_enough() -> None:
         seen += [revised] if revised else []
     assert 90 <= seen[-1].steps <= 110, "a second holds a hundred steps of 10 ms"
     assert all(each.steps <= plan.steps for each in seen)
+
+
+def test_a_loss_that_draws_is_the_same_again_beside_a_network_that_does_not() -> None:
+    def loss(out: Tensor, target: Tensor) -> Tensor:
+        return rowwise(out + torch.rand(1), target)
+
+    def learned(drawn_before: int) -> nn.Module:
+        torch.manual_seed(1)
+        module, (x, y) = nn.Sequential(nn.Linear(4, 16), nn.ReLU(), nn.Linear(16, 1)), problem()
+        assert not may_draw(module)
+        torch.rand(drawn_before)
+        return run(trainee=ModuleTrainee(module, loss, x[:64], y[:64]))[0].module
+
+    assert same(learned(0), learned(3))
 
 
 def test_arithmetic_gives_back_what_it_changes() -> None:
