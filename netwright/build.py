@@ -133,7 +133,7 @@ def _train(prepared: Prepared, asked: Request, folder: Folder, older: Recipe | N
         live=older is None,
         memory=for_steps,
         device=asked.device,
-        budget=outcome.budget(asked, folder, task),
+        budget=outcome.budget(asked, folder, task.settling + rival.seconds_to_solve(linear)),
         after=outcome.after(asked, prepared, parts),
     )
     for name, choice in choices.items():

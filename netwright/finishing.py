@@ -16,6 +16,7 @@ from netwright.data.packed import Part, spaced
 from netwright.data.split import fewer
 from netwright.insight import baselines, curves, report, score
 from netwright.insight.card import CardFacts, make_card
+from netwright.linear import solve_with_validation
 from netwright.objectives import intervals
 from netwright.objectives.metrics import NAN
 from netwright.outcome import Ending, Run, final_recipe
@@ -72,6 +73,10 @@ def complete(ending: Ending, tell: Callable[[Event], None]) -> Run:
     interrupted = ending.best.ended.get("reason") == "interrupted"
     select = ending.parts["select"]
     task = ending.unseen.task if ending.unseen else _calibrated(ending, ending.best)
+    validated = _validated(ending, task, select)
+    if ending.linear and not interrupted:
+        solved = solve_with_validation(ending.linear, ending.best, ending.prepared)
+        ending = replace(ending, choices={**ending.choices, **{OUTCOME + k: v for k, v in solved.items()}})
     tests = ending.prepared.split.test
     opened = None
     if len(tests) and not interrupted:
@@ -81,7 +86,7 @@ def complete(ending: Ending, tell: Callable[[Event], None]) -> Run:
             tell(Event(type="finding", data=vars(finding)))
         opened = _measure(ending, task, test)
     recipe = final_recipe(ending)
-    card = make_card(_facts(ending, recipe, task, opened, _validated(ending, task, select)))
+    card = make_card(_facts(ending, recipe, task, opened, validated))
     bundle = _bundle(ending, task, recipe, card)
     model = Model(bundle, allow_outside=ending.asked.allow_outside)
     data = {"metric": card["metric"], "limited_by": card["limited_by"]}

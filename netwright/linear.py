@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import time
 from collections.abc import Iterator, Mapping
@@ -22,6 +23,7 @@ from netwright.training import Job, Trained
 if TYPE_CHECKING:
     from netwright.prepare import Prepared
     from netwright.request import Request
+    from netwright.tasks.network import Network
 
 STEPS_A_MINUTE, FEWEST_STEPS, MOST_STEPS = 750, 100, 1_500
 """Steps towards the network without a hidden layer, where it is not solved."""
@@ -29,6 +31,8 @@ STEP, READ = 1 << 20, 600_000_000
 """Numbers of a step, and of all steps, where memory is bounded."""
 MOST_SOLVED = 3_000
 """Features up to which the network is solved; with more of them it is stepped towards."""
+SOLVED = "solved"
+"""How it ended then, instead of by steps."""
 
 
 def train(
@@ -46,14 +50,8 @@ def train(
 def _solved(job: Job, prepared: Prepared, parts: Mapping[str, Part]) -> Trained:
     """The linear network in closed form, its penalty chosen on the select rows."""
     began = time.monotonic()
-    built, train, select = training.network(job, prepared.spec, prepared.task), parts["train"], parts["select"]
-    trainee = NetworkTrainee(built.eval(), prepared.task, select)
-
-    def batches() -> Iterator[tuple[Tensor, Tensor]]:
-        for rows in torch.split(torch.arange(len(train.target)), 4_096):
-            features = built.family.encode(gather(train.inputs, rows)).pooled_KBD
-            assert features is not None
-            yield features[0], train.target.take(rows)[:, 0]
+    built = training.network(job, prepared.spec, prepared.task)
+    trainee = NetworkTrainee(built.eval(), prepared.task, parts["select"])
 
     def put(weight: Tensor) -> float:
         built.head.get_parameter("weight_KDO").copy_(weight.unsqueeze(0))
@@ -61,14 +59,53 @@ def _solved(job: Job, prepared: Prepared, parts: Mapping[str, Part]) -> Trained:
         return float(trainee.evaluate()["loss"])
 
     with torch.no_grad():
-        weight, _ = least_squares(batches(), put)
+        weight, ridge = least_squares(_examples(built, parts["train"]), put)
         put(weight)
     found = trainee.evaluate()
     seconds = time.monotonic() - began
-    ended = {"reason": "solved", "steps": 0, "epochs": 0.0, "best_step": 0, "seconds": seconds}
+    ended = {"reason": SOLVED, "steps": 0, "epochs": 0.0, "best_step": 0, "seconds": seconds, "ridge": ridge}
     return Trained(
         network=built, job=job, events=[], plans=(), ended=ended, score=found["score"], loss=found["loss"]
     )
+
+
+def _examples(network: Network, part: Part) -> Iterator[tuple[Tensor, Tensor]]:
+    """What the head of the linear network sees, (B, D), and what it is to answer, (B, O)."""
+    for rows in torch.split(torch.arange(len(part.target)), 4_096):
+        features = network.family.encode(gather(part.inputs, rows)).pooled_KBD
+        assert features is not None
+        yield features[0], part.target.take(rows)[:, 0]
+
+
+def seconds_to_solve(linear: Trained | None) -> float:
+    """Seconds that it took to solve the network, and will take again, about; 0 where it was not solved."""
+    return float(linear.ended["seconds"]) if linear and linear.ended["reason"] == SOLVED else 0.0
+
+
+def solve_with_validation(linear: Trained, best: Trained, prepared: Prepared) -> Mapping[str, Choice]:
+    """Solves the linear network anew, validation rows among those it learns from; the other moves as far.
+
+    A series' validation rows are its latest that may be learned from. All that they decide has to be decided
+    by now, and measured: what is left of them are examples. In place.
+
+    Returns:
+        What was done, by name; nothing where it cannot be.
+    """
+    rows, one = prepared.split.undivided(0).train, best.network is linear.network
+    gaps, more = rows[-1] - rows[0] + 1 != len(rows), len(rows) > len(prepared.split.train)
+    if not seconds_to_solve(linear) or gaps or not more or not (one or best.network.shown):
+        return {}
+    known = replace(prepared, task=copy.copy(prepared.task))  # which would learn another period
+    weight_KDO = linear.network.head.get_parameter("weight_KDO")
+    with torch.no_grad():
+        examples = _examples(linear.network, training.part(known, rows, learn=True))
+        weight, _ = least_squares(examples, lambda weight: 0.0, (float(linear.ended["ridge"]),))
+        change = weight - weight_KDO[0]
+        weight_KDO.add_(change)
+        if not one:
+            best.network.head.get_parameter("weight_KDO")[:, : best.network.shown].add_(change)
+    why = "solved anew once all was chosen; the validation score and the intervals are of the network before"
+    return {"solved": Choice(value="with validation rows", why=why, by="derived")}
 
 
 def chosen(

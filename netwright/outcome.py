@@ -21,7 +21,6 @@ from netwright.request import LISTS, Request
 if TYPE_CHECKING:
     from netwright.data.packed import Part
     from netwright.prepare import Prepared
-    from netwright.tasks.task import AbstractTask
     from netwright.training import Trained
     from netwright.unseen import Unseen
 
@@ -214,12 +213,18 @@ def fingerprint(prepared: Prepared) -> JSON:
     return {"columns": prepared.table.columns, "rows": rows, "hash": str(total)}
 
 
-def budget(asked: Request, folder: Folder, task: AbstractTask) -> float | None:
-    """Seconds that learning, and what is measured after it, may take; None where passes were set by hand."""
+def budget(asked: Request, folder: Folder, settling: float) -> float | None:
+    """Seconds that learning, and what is measured after it, may take; None where passes were set by hand.
+
+    Args:
+        asked: What the user asked for.
+        folder: The run's, which knows the seconds of earlier processes.
+        settling: Seconds that what is chosen and solved after learning takes, about.
+    """
     if "learning.epochs" in asked.set:
         return None
     whole = asked.minutes * 60.0
-    used = time.monotonic() - asked.started + task.settling
+    used = time.monotonic() - asked.started + settling
     return max(0.05 * whole, whole - used - RESERVE * whole - ENDING) + folder.spent()
 
 

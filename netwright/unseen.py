@@ -101,7 +101,7 @@ def run(
             plans=folder.recorded_plans() or (recipe.plans_of(older) if older else ()),
             live=older is None,
             device=asked.device,
-            budget=outcome.budget(asked, folder, prepared.task),
+            budget=outcome.budget(asked, folder, prepared.task.settling),
             after=planning.After(guess=LOOKED_AT * count * len(whole.target)),
         )
         best = abreast.train_all(job, prepared, crossed, tell)

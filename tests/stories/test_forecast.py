@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from netwright import build, linear, request, shrinkage, trainees, training
 from netwright import prepare as preparing
 from netwright.base.errors import DataError, RecipeError
 from netwright.cli.main import run
+from netwright.learning.closed import CALM
 from netwright.learning.trainee import Settings
 from netwright.tasks.network import Network, outputs
 from netwright.tasks.network import build as build_network
@@ -81,6 +83,41 @@ def test_what_was_learned_by_chance_is_taken_back_to_the_linear_forecast() -> No
     assert error(kept.network) <= min(losses.values()) + 1e-6
     assert losses[1.0] > losses[0.0], "twenty passes over noise learn it by heart"
     assert 0.0 <= float(choice["learned"].value) < 1.0  # type: ignore[arg-type]
+
+
+def test_once_all_is_chosen_the_linear_forecast_is_solved_with_validation_rows() -> None:
+    made = preparing.prepare(series(noise=1.0), request.make({"horizon": 12, "minutes": 2.0}))
+    parts = training.parts(made)
+    solved = linear.train(made, parts, seed=0, minutes=1)
+    assert solved is not None
+    network = build_network("feedforward", {"depth": 1, "width": 8, "shortcut": True}, made.spec, made.task)
+    deep = dataclasses.replace(solved, network=network.eval())
+    rows, period = parts["calibrate"].inputs, made.task.period  # type: ignore[attr-defined]
+
+    def answers() -> list[torch.Tensor]:
+        return [outputs(each.network, rows).mean(0) for each in (solved, deep)]
+
+    before = answers()
+    told = linear.solve_with_validation(solved, deep, made)
+    after = answers()
+    assert told["solved"].value == "with validation rows"
+    assert made.task.period == period  # type: ignore[attr-defined]
+    torch.testing.assert_close(after[1] - before[1], after[0] - before[0], atol=1e-4, rtol=1e-3)
+    whole = training.part(made, np.arange(made.split.test[0]), learn=True)
+    wide, answer = whole.inputs["channels"].take(torch.arange(len(whole.target))), whole.target.values[:, 0]
+    x = (wide[:, :, 0] - wide[:, -1:, 0]).double().numpy()[:, :-1]  # each value beside the last one
+    weight = 1.0 / (np.pad(x, ((0, 0), (0, 1))).std(1, keepdims=True) + CALM)
+    penalty = float(solved.ended["ridge"]) ** 0.5 * np.eye(x.shape[1])  # type: ignore[arg-type]
+    goal = np.concatenate([answer.double().numpy() * weight, np.zeros((x.shape[1], answer.shape[1]))])
+    wanted, *_ = np.linalg.lstsq(np.concatenate([x * weight, penalty]), goal, rcond=None)
+    found = outputs(solved.network, whole.inputs).mean(0).numpy()
+    np.testing.assert_allclose(found, x @ wanted, atol=1e-2)
+
+
+def test_a_run_says_that_validation_rows_were_learned_from_at_its_end() -> None:
+    card = build.fit(series(), horizon=12, minutes=2, set={"learning.epochs": 1}).card
+    said = [each for each in card["choices"] if each["name"] == "found.solved"]
+    assert len(said) == 1 and "validation score" in said[0]["why"]
 
 
 @pytest.mark.parametrize("family", ["convolutional", "recurrent", "transformer"])
