@@ -47,13 +47,15 @@ class Divider:
 
     Attributes:
         findings: What was seen so far.
+        last: Whether the last rows are tested, as was asked.
+        at_end: Whether the last of the others validate, as they then do where that can be.
     """
 
     def __init__(self, table: Table, roles: Roles, rule: Rule, seed: int, stratify: bool) -> None:
         self.table, self.roles, self.rule = table, roles, rule
         self.seed, self.stratify = seed, stratify
         self.findings: list[Finding] = []
-        self.together, self._coarse = True, NONE
+        self.together, self.last, self.at_end, self._coarse = True, False, False, NONE
         if rule in ("time", "group"):
             self._column(rule)
 
@@ -83,8 +85,10 @@ class Divider:
             return tested, rest, why
         if where.kind not in DRAWN:
             tested = pick(_read(where), self.table, pool)
-            why = f"{len(tested):,} test rows as asked ({where.text or 'a file'})"
-            return tested, self._ready(_without(pool, tested)), why
+            why, rest = f"{len(tested):,} test rows as asked ({where.text or 'a file'})", _without(pool, tested)
+            last = where.kind in ("last", "rows") and bool((rest < tested[0]).all())
+            self.last = last and self.rule == "random" and not self._paired
+            return tested, self._ready(rest), why
         pool = self._ready(pool)
         free = _without(pool, held)
         if len(free) < FEWEST - 1:
@@ -111,7 +115,9 @@ class Divider:
         count = round(where.share * len(rest)) if where.share else size(len(rest))
         count = min(max(1, count), len(rest) - 1)
         ranks = np.arange(len(rest), dtype=np.int64)
-        held = rest[self._draw(rest, ranks, count, "validation")]
+        taken = parting.end(self._keys(rest), self._classes(rest), count) if self.last else None
+        self.at_end = taken is not None
+        held = rest[self._draw(rest, ranks, count, "validation") if taken is None else taken]
         return held, f"{len(held) / len(rest):.2g} of the others {self._words()} for validation"
 
     def deal(self, rows: Rows, parts: int) -> parting.Codes:
@@ -120,14 +126,10 @@ class Divider:
         ranks = np.arange(len(rows), dtype=np.int64)
         units = parting.make_units(self._keys(rows), self._classes(rows), ranks, self.seed, "split", "folds")
         if len(units) < parts:
-            many = (
-                f"{len(units):,} groups of rows that stay together"
-                if len(units) < len(rows)
-                else f"{len(rows):,} rows"
-            )
-            raise DataError(
-                f"{self.table.source} has {many}, too few for {parts} folds.", hint="give fewer --folds."
-            )
+            apart = len(units) == len(rows)
+            many = f"{len(rows):,} rows" if apart else f"{len(units):,} groups of rows that stay together"
+            what = f"{self.table.source} has {many}, too few for {parts} folds."
+            raise DataError(what, hint="give fewer --folds.")
         return parting.deal(units, parts)[units.of_row]
 
     def halves(self, held: Rows) -> tuple[Rows, Rows, bool]:
@@ -136,7 +138,7 @@ class Divider:
             return NONE, NONE, False
         if len(held) < 2 * HALF:
             return held, held, True
-        if self.rule in ("time", "order"):
+        if self.rule in ("time", "order") or self.at_end:
             late = self._draw(held, held, len(held) // 2, "halves")
             first, second = ~late, late
         else:
@@ -169,7 +171,7 @@ class Divider:
 
     def _draw(self, rows: Rows, numbers: Rows, count: int, part: str) -> parting.Mask:
         """(N,) True for the rows drawn for a part."""
-        if self.rule == "order":
+        if self.rule == "order" or self.at_end:
             return np.arange(len(rows)) >= len(rows) - count
         if self.rule == "time":
             taken = parting.last_by_time(self._times(rows), count)
@@ -309,9 +311,8 @@ class Divider:
 
     @cached_property
     def _hashes(self) -> U64:
-        return row_hashes(
-            self.table, [*self.roles.names("input"), *self.roles.targets], labels=self.roles.targets
-        )
+        names = [*self.roles.names("input"), *self.roles.targets]
+        return row_hashes(self.table, names, labels=self.roles.targets)
 
     @cached_property
     def _groups(self) -> U64:
@@ -341,7 +342,7 @@ class Divider:
         return names[0]
 
     def _words(self) -> str:
-        if self.rule == "order":
+        if self.rule == "order" or self.at_end:
             return "at the end"
         if self.rule == "time":
             return f"latest by '{self._column('time')}'"

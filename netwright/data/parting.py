@@ -160,6 +160,17 @@ def last_by_time(times: Floats, count: int) -> Mask:
     return with_edge
 
 
+def end(keys: npt.NDArray[np.generic], classes: Codes, count: int) -> Mask | None:
+    """(N,) the last `count` rows, and those before them that are equal to one of them.
+
+    None where these would be more than twice as many, or a class on one side only: rows may lie in order of
+    their classes.
+    """
+    taken: Mask = np.isin(keys, keys[len(keys) - count :])
+    both = np.isin(classes, classes[taken]).all() and np.isin(classes, classes[~taken]).all()
+    return taken if both and taken.sum() <= 2 * count else None
+
+
 def _quotas(counts: Codes, total: int, ties: Floats, *, at_least_one: bool) -> Codes:
     """Rows of each stratum: whole parts first, then the largest remainders."""
     ideal = counts * (total / counts.sum())

@@ -97,6 +97,34 @@ def test_a_share_of_last_rows_is_taken_from_the_end() -> None:
     assert divided(table_of(100), test=parse_where("last:0.2")).test.tolist() == list(range(80, 100))
 
 
+@pytest.mark.parametrize("test", ["last:0.2", "rows:801-1000"])
+def test_where_the_last_rows_are_tested_the_last_of_the_others_validate(test: str) -> None:
+    found = divided(table_of(1000), test=parse_where(test))
+    assert found.select.tolist() == list(range(600, 700))
+    assert found.calibrate.tolist() == list(range(700, 800))
+    assert found.train.tolist() == list(range(600))
+    assert "at the end" in found.why
+
+
+def test_rows_in_order_of_their_classes_are_validated_at_random() -> None:
+    table = table_of(1000)
+    ordered = Table(cells=table.cells.with_columns(table.cells["y"].sort()), source="made.csv")
+    for test in ("rows:801-1000", "last:0.2"):
+        found = divided(ordered, test=parse_where(test))
+        assert len(np.unique(ordered.cells["y"].to_numpy()[found.select])) == 2
+        assert "at random" in found.why
+    middle = divided(table, test=parse_where("rows:101-200"))
+    assert "at random" in middle.why
+
+
+def test_rows_equal_to_those_at_the_end_validate_with_them() -> None:
+    table = table_of(1000)
+    cells = pl.concat([table.cells[770:780], table.cells[10:]])
+    found = divided(Table(cells=cells, source="made.csv"), test=parse_where("last:0.2"))
+    held = np.union1d(found.select, found.calibrate)
+    assert set(held) == {*range(10), *range(600, 800)}
+
+
 def test_rows_are_found_by_value_and_numbers_compare_by_value() -> None:
     table = table_of(100)
     year = ["2012.0"] * 10 + ["2011"] * 90
