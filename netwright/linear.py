@@ -152,6 +152,7 @@ def job_for(prepared: Prepared, seed: int, minutes: float = 5.0, *, bounded: boo
     epochs = steps * batch / max(1, spec.examples)
     settings = Settings(
         lr=0.01,
+        embedding_lr=0.02,
         batch=batch,
         epochs=epochs,
         ema=0.98,

@@ -31,7 +31,7 @@ CHAPTERS = {
 }  # fmt: skip
 """Files beside build.py that tell parts of the same story: one room with it."""
 MOST_LINES, MOST_CODE, MOST_PARAMETERS, MOST_METHODS = 400, 60, 8, 12
-MOST_IN_BUILD, MOST_IN_PACKAGE = 200, 29_850
+MOST_IN_BUILD, MOST_IN_PACKAGE = 200, 29_900
 """The package: eight tasks on nine kinds of data in four families are in it; more asks for a second look."""
 NO_IMPORT = {"pickle", "marshal", "shelve", "joblib", "dill", "cloudpickle", "yaml", "torchvision"}
 """Each runs code out of a file, or brings something that does."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from netwright.base import seeds
 from netwright.base.errors import LearningError
@@ -18,7 +18,7 @@ from netwright.base.schema import Event, Plan
 from netwright.learning import machine, schedules
 from netwright.learning.checkpoint import Checkpoint, Saver
 from netwright.learning.learner import Learner
-from netwright.learning.optimizers import Optimizers
+from netwright.learning.optimizers import Optimizers, clip
 from netwright.learning.planning import PROBE_AT, Planner, Progress
 from netwright.learning.sharing import Sharing, divisible, may_draw
 from netwright.learning.stopping import History
@@ -151,8 +151,7 @@ def _step(learner: Learner) -> None:
         learner.work += x.numel()
     learner.losses.append(_backward(learner, batch))
     if learner.settings.clip > 0:
-        norm = nn.utils.clip_grad_norm_(learner.params, learner.settings.clip)
-        learner.norm = norm.detach()
+        learner.norm = clip(learner.params, learner.settings.clip)
     learner.optimizers.step(schedules.rate(step, plan))
     decay = schedules.average_decay(step, learner.settings.ema) if learner.settings.ema else 1.0
     if decay < 1.0:

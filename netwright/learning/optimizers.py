@@ -75,29 +75,32 @@ class AdamW(Optimizer):
 
     @torch.no_grad()
     def step(self) -> None:
-        """One update of every parameter that has a gradient."""
+        """One update of every parameter that has a gradient; where it is sparse, of its rows alone."""
         for number, group in enumerate(self.param_groups):
             slopes = [param.grad for param in group["params"]]
+            for place, slope in enumerate(slopes):
+                if slope is not None and slope.is_sparse:
+                    self._move_rows(group["params"][place], slope.coalesce(), group)
+                    slopes[place] = None
             lists = self._lists_of(number, [slope is not None for slope in slopes])
             if not lists.params:
                 continue
             lists.steps[0].add_(1.0)  # one count for all: one for each would take longer than small sums
-            beta1, beta2 = group["betas"]
-            torch._fused_adamw_(
-                lists.params,
-                [slope for slope in slopes if slope is not None],
-                lists.means,
-                lists.squares,
-                [],
-                lists.steps,
-                lr=group["lr"],
-                beta1=beta1,
-                beta2=beta2,
-                weight_decay=group["weight_decay"],
-                eps=group["eps"],
-                amsgrad=False,
-                maximize=False,
-            )
+            given = [slope for slope in slopes if slope is not None]
+            _move(group, (lists.params, given, lists.means, lists.squares, [], lists.steps))
+
+    def _move_rows(self, table: Tensor, slope: Tensor, group: Mapping[str, Any]) -> None:
+        """One update of the rows that a step looked up; the others rest, and so do their running means.
+
+        To move all of them is most of a step: a table of words has a hundred times the numbers of the layers.
+        """
+        rows, state = slope.indices()[0], self._state(table)
+        count = state.setdefault("row_step", torch.zeros_like(state["step"])).add_(1.0)
+        wholes = (table, state["exp_avg"], state["exp_avg_sq"])
+        param, mean, square = (whole.index_select(0, rows) for whole in wholes)
+        _move(group, ([param], [slope.values()], [mean], [square], [], [count]))
+        for whole, part in zip(wholes, (param, mean, square), strict=True):
+            whole.index_copy_(0, rows, part)
 
     def load_state_dict(self, found: Mapping[str, Any]) -> None:
         """Puts back what `state_dict` gave."""
@@ -138,6 +141,21 @@ class _Lists:
     means: list[Tensor]
     squares: list[Tensor]
     steps: list[Tensor]
+
+
+def _move(group: Mapping[str, Any], lists: tuple[list[Tensor], ...]) -> None:
+    """Parameters, gradients, their means and squares, nothing, and steps: one update of all of them."""
+    beta1, beta2 = group["betas"]
+    torch._fused_adamw_(
+        *lists,
+        lr=group["lr"],
+        beta1=beta1,
+        beta2=beta2,
+        weight_decay=group["weight_decay"],
+        eps=group["eps"],
+        amsgrad=False,
+        maximize=False,
+    )
 
 
 class Muon(Optimizer):
@@ -239,6 +257,10 @@ class Optimizers:
         for optimizer, peaks in zip(self.each, self._peaks, strict=True):
             for group, peak in zip(optimizer.param_groups, peaks, strict=True):
                 group["lr"] = peak * rate
+            if isinstance(optimizer, torch.optim.Optimizer):  # torch's own takes no sparse ones
+                for param in itertools.chain.from_iterable(each["params"] for each in optimizer.param_groups):
+                    if param.grad is not None and param.grad.is_sparse:
+                        param.grad = param.grad.to_dense()
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
 
@@ -268,6 +290,20 @@ class Optimizers:
             optimizer.load_state_dict(whole)
 
 
+def clip(params: Iterable[Tensor], most: float) -> Tensor:
+    """The norm of all gradients together; where it is above `most` they are scaled down to it."""
+    slopes = []
+    for param in params:
+        if param.grad is not None and param.grad.is_sparse:
+            param.grad = param.grad.coalesce()
+            slopes.append(param.grad.values())
+        elif param.grad is not None:
+            slopes.append(param.grad)
+    norm = nn.utils.get_total_norm(slopes)
+    torch._foreach_mul_(slopes, torch.clamp(most / (norm + 1e-6), max=1.0))
+    return norm
+
+
 def _parts(module: nn.Module) -> dict[int, int]:
     """Ids of weights that are several maps one upon another, and how many."""
     maps = (child for child in module.modules() if isinstance(child, nn.Linear))
@@ -275,13 +311,17 @@ def _parts(module: nn.Module) -> dict[int, int]:
 
 
 def _tables(module: nn.Module, *, rare: bool) -> set[int]:
-    """Ids of the weights of embeddings: a step moves only the rows that it looks up.
+    """Ids of the weights of embeddings, and of what a module calls `looked_up`: a step needs few rows of them.
 
     Those of `rare` ones are apart: Adam moves a row that is looked up once as far as any, and so learns it by
     heart, unless it fades before it is looked up again.
     """
-    tables = (child for child in module.modules() if isinstance(child, nn.Embedding))
-    return {id(table.weight) for table in tables if getattr(table, "rare", False) == rare}
+    found = set()
+    for child in module.modules():
+        name = "weight" if isinstance(child, nn.Embedding) else getattr(child, "looked_up", None)
+        if name and getattr(child, "rare", False) == rare:
+            found.add(id(child.get_parameter(name)))
+    return found
 
 
 def _decays(param: Tensor) -> bool:

@@ -215,6 +215,7 @@ def _for_texts(spec: InputSpec, machine: Machine) -> dict[str, Choice]:
         "network.embedding_width": Choice(value=12, why="published for this ensemble"),
         "learning.optimizer": Choice(value="adamw", why="Muon costs more than the layers themselves here"),
         "learning.lr": Choice(value=0.003, why="for bags of words"),
+        "learning.embedding_lr": Choice(value=0.015, why="a word's vector moves only where it is read"),
         "learning.weight_decay": Choice(value=0.02, why="a little against overfitting"),
         "learning.batch": Choice(value=batch, why=size),
         "learning.epochs": Choice(value=float(max(8, min(40, 3e5 / rows))), why=f"enough for {size}"),

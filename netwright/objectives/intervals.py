@@ -30,7 +30,8 @@ MOST_REDRAWN = 50_000_000
 FEWEST_DRAWS = 200
 TEMPERATURES = (0.05, 20.0)
 """Range of a fitted temperature."""
-_MOST_LOGITS = 2_000_000
+MOST_LOGITS = 2_000_000
+"""Logits that a temperature is fitted to."""
 
 
 def interval(
@@ -224,15 +225,16 @@ def coverage(low: npt.ArrayLike, high: npt.ArrayLike, truth: npt.ArrayLike) -> f
     return float(inside.mean()) if inside.size else float("nan")
 
 
-def fit_temperature(logits: Tensor, target: Tensor) -> float:
+def fit_temperature(logits: Tensor, target: Tensor, *, most: int = MOST_LOGITS) -> float:
     """The temperature T that makes mean over members of softmax(logits / T) fit the target best.
 
     A weak prior (log T is standard normal, the weight of one row) keeps T away from the ends where the
-    rows are few and all right. Rows are thinned evenly where there are more than 2 million logits.
+    rows are few and all right.
 
     Args:
         logits: (K, B, C) of K members, or (B, C).
         target: Class index, (B,) int64; rows with -1 (unknown) are left out.
+        most: Logits that are looked at: where there are more, rows are thinned evenly.
 
     Returns:
         T in [0.05, 20]; 1 if there is no row. Above 1: the network was too sure of itself.
@@ -242,7 +244,7 @@ def fit_temperature(logits: Tensor, target: Tensor) -> float:
     logits_KBC = (logits.unsqueeze(0) if logits.dim() == 2 else logits).detach().float()
     known_B = target >= 0
     logits_KBC, target_B = logits_KBC[:, known_B], target[known_B]
-    every = math.ceil(logits_KBC.numel() / _MOST_LOGITS)
+    every = math.ceil(logits_KBC.numel() / most)
     if every == 0:
         return 1.0
     logits_KBC, target_B = logits_KBC[:, ::every], target_B[::every]

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from netwright.base.schema import LENGTHS, Field, InputSpec
+from netwright.learning.optimizers import AdamW
 from netwright.learning.sharing import may_draw
 from netwright.learning.trainee import Settings
 from netwright.networks import FAMILIES
@@ -280,7 +281,8 @@ def test_thirty_two_rows_are_learned_by_heart(family: str, name: str) -> None:
     network, inputs = built(family, name).train(), inputs_of(spec_of(name), 32)
     head_KDC = torch.nn.Parameter(torch.randn(network.members, network.width, 2) * network.width**-0.5)
     target_B = (torch.arange(32) % 2).repeat(network.members)
-    optimizer = torch.optim.AdamW([*network.parameters(), head_KDC], lr=5e-3, weight_decay=0.0)
+    moved = {"params": [*network.parameters(), head_KDC], "weight_decay": 0.0}
+    optimizer = AdamW([moved], lr=5e-3, betas=(0.9, 0.95))
     for _ in range(150):
         pooled = network.encode(inputs).pooled_KBD
         assert pooled is not None

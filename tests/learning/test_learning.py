@@ -20,7 +20,7 @@ from netwright.data.batches import TensorFeed
 from netwright.data.packed import Packed
 from netwright.learning import checkpoint, machine, planning, schedules
 from netwright.learning.loop import learn
-from netwright.learning.optimizers import AdamW, Muon, Optimizers, orthogonal
+from netwright.learning.optimizers import AdamW, Muon, Optimizers, clip, orthogonal
 from netwright.learning.sharing import may_draw
 from netwright.learning.stopping import History
 from netwright.learning.trainee import Settings
@@ -396,3 +396,62 @@ def test_learning_does_not_import_the_compiler() -> None:
     code += "build.fit({'a': [.1, .7, .3] * 20, 'y': [0, 1] * 30}, target='y', set={'learning.epochs': 1}); "
     code += "sys.exit('torch._dynamo' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def sparse(rows: list[int], values: torch.Tensor, shape: tuple[int, int]) -> torch.Tensor:
+    return torch.sparse_coo_tensor(torch.tensor([rows]), values, shape, check_invariants=True)
+
+
+def test_of_a_sparse_slope_its_rows_alone_move_and_as_adam_moves_them() -> None:
+    table = torch.nn.Parameter(torch.randn(6, 3))
+    some, before = torch.nn.Parameter(table.detach()[[1, 4]].clone()), table.detach().clone()
+    settings: dict[str, Any] = {"lr": 0.1, "betas": (0.9, 0.95)}
+    ours = AdamW([{"params": [table], "weight_decay": 0.2}], **settings)
+    theirs = torch.optim.AdamW([{"params": [some], "weight_decay": 0.2}], fused=True, **settings)
+    for step in range(4):
+        slope = torch.randn(2, 3)
+        table.grad = sparse([4, 1], slope.flip(0), (6, 3))
+        some.grad = slope
+        ours.step()
+        theirs.step()
+        torch.testing.assert_close(table[[1, 4]], some, msg=f"step {step}")
+    rest = [0, 2, 3, 5]
+    assert torch.equal(table[rest], before[rest])
+    again = AdamW([{"params": [table], "weight_decay": 0.2}], **settings)
+    again.load_state_dict(ours.state_dict())
+    table.grad, some.grad = sparse([1, 4], slope, (6, 3)), slope
+    again.step()
+    theirs.step()
+    torch.testing.assert_close(table[[1, 4]], some)
+
+
+def test_clipping_counts_sparse_slopes_and_is_torchs() -> None:
+    slopes = [torch.randn(5, 2), torch.randn(3)]
+    ours, theirs = ([torch.nn.Parameter(torch.zeros_like(each)) for each in slopes] for _ in range(2))
+    for params in (ours, theirs):
+        for param, slope in zip(params, slopes, strict=True):
+            param.grad = slope.clone()
+    twice = torch.cat([0.25 * slopes[0], 0.75 * slopes[0]])  # rows that stand twice are summed first
+    ours[0].grad = sparse([*range(5), *range(5)], twice, (5, 2))
+    norm = torch.nn.utils.clip_grad_norm_(theirs, 0.5)
+    torch.testing.assert_close(clip([*ours, torch.nn.Parameter(torch.zeros(2))], 0.5), norm)
+    for one, other in zip(ours, theirs, strict=True):
+        assert one.grad is not None and other.grad is not None
+        torch.testing.assert_close(one.grad.to_dense(), other.grad)
+
+
+def test_torchs_own_optimizer_takes_sparse_slopes_too() -> None:
+    class Double(torch.nn.Module):
+        looked_up = "table"
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.table = torch.nn.Parameter(torch.ones(4, 2))
+            self.other = torch.nn.Parameter(torch.ones(2, dtype=torch.float64))
+
+    module = Double()
+    optimizers = Optimizers(module, SETTINGS)
+    module.table.grad = sparse([2], torch.ones(1, 2), (4, 2))
+    module.other.grad = torch.ones(2, dtype=torch.float64)
+    optimizers.step(1.0)
+    assert (module.table[2] < module.table[0]).all()

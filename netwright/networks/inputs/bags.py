@@ -1,6 +1,6 @@
 """Ordered fields without their order: tokens as a bag of n-grams, frames as the means of a few pieces."""
 
-# B = examples, T = steps, N = n-grams, D = width
+# B = examples, T = steps, N = n-grams, R = different n-grams, D = width
 
 from __future__ import annotations
 
@@ -35,6 +35,8 @@ class Bag(nn.Module):
 
     draws = True
     """Tokens are left out at random."""
+    looked_up = "table"
+    """The parameter of which an example needs few rows."""
 
     def __init__(self, field: Field, width: int) -> None:
         super().__init__()
@@ -61,7 +63,20 @@ class Bag(nn.Module):
             drawn_BN = torch.rand(weight_BN.shape, device=code_BT.device, generator=source(code_BT.device))
             weight_BN = weight_BN * (drawn_BN >= DROPPED)
         weight_BN = weight_BN / weight_BN.sum(1, keepdim=True).clamp(min=1.0).sqrt()
-        return nn.functional.embedding_bag(place_BN, self.table, per_sample_weights=weight_BN, mode="sum")
+        if code_BT.device.type != "cpu":  # to count what is there would have to wait for the device
+            return nn.functional.embedding_bag(
+                place_BN, self.table, per_sample_weights=weight_BN, mode="sum", sparse=self.training
+            )
+        there_BN = weight_BN > 0
+        table_RD: Tensor = self.table
+        some = there_BN.flatten().nonzero().squeeze(1)
+        place_N, weight_N = place_BN.flatten()[some], weight_BN.flatten()[some]
+        count_B = there_BN.sum(1)
+        if self.training:
+            row_R, place_N = _few(place_N, len(self.table))
+            table_RD = nn.functional.embedding(row_R, self.table, sparse=True)
+        starts_B = count_B.cumsum(0) - count_B
+        return nn.functional.embedding_bag(place_N, table_RD, starts_B, per_sample_weights=weight_N, mode="sum")
 
     def _parts(self, code_BT: Tensor, there_BT: Tensor) -> tuple[Tensor, Tensor]:
         """Places of the parts of all tokens, and their weights: those of one token count as much as it does."""
@@ -72,6 +87,13 @@ class Bag(nn.Module):
         share_BTN = there_BTN / there_BTN.sum(2, keepdim=True).clamp(min=1)
         first = self.tokens + self.buckets
         return (part_BTN + first).flatten(1), share_BTN.to(self.table.dtype).flatten(1)
+
+
+def _few(place_N: Tensor, places: int) -> tuple[Tensor, Tensor]:
+    """The places that occur, each once and ascending, and where among them each stands."""
+    row_R = torch.zeros(places, dtype=torch.bool).index_fill_(0, place_N, value=True).nonzero().squeeze(1)
+    among = torch.zeros(places, dtype=torch.int64).index_copy_(0, row_R, torch.arange(len(row_R)))
+    return row_R, among[place_N]
 
 
 def inside(words: Sequence[str], codes: int) -> Tensor:
