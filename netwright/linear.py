@@ -91,9 +91,12 @@ def solve_with_validation(linear: Trained, best: Trained, prepared: Prepared) ->
     Returns:
         What was done, by name; nothing where it cannot be.
     """
-    rows, one = prepared.split.undivided(0).train, best.network is linear.network
-    gaps, more = rows[-1] - rows[0] + 1 != len(rows), len(rows) > len(prepared.split.train)
-    if not seconds_to_solve(linear) or gaps or not more or not (one or best.network.shown):
+    one = best.network is linear.network
+    if not seconds_to_solve(linear) or not (one or best.network.shown):
+        return {}
+    rows = prepared.split.undivided(0).train
+    gaps = rows[-1] - rows[0] + 1 != len(rows)
+    if gaps or len(rows) == len(prepared.split.train):
         return {}
     known = replace(prepared, task=copy.copy(prepared.task))  # which would learn another period
     weight_KDO = linear.network.head.get_parameter("weight_KDO")

@@ -218,10 +218,8 @@ class Divider:
         name, lost = self._column("time"), int((~good).sum())
         if lost > 0.5 * len(rows):
             hint = "name a column of dates or numbers with --time, or use --split random."
-            raise DataError(
-                f"{lost:,} of {len(rows):,} rows of column '{name}' ({self.table.source}) are no time.",
-                hint=hint,
-            )
+            what = f"{lost:,} of {len(rows):,} rows of column '{name}' ({self.table.source}) are no time."
+            raise DataError(what, hint=hint)
         if lost:
             what = f"{lost:,} rows have no time that can be read in '{name}'"
             self.findings.append(_left_out("no time", what, name, lost))
